@@ -1,0 +1,87 @@
+"""Model families: one file each, holding everything the project knows about it.
+
+A family is a plain module that has the names of `Family`; `plugins` finds it by scanning this
+folder (third parties: entry point group ``dexar_widgets.families``). Nothing outside the file
+may know a module path, a special id or a grid of the family.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dexar_widgets.types import TokenLayout
+
+__all__ = ["Anatomy", "Family", "Prompt"]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where the engine finds what it needs inside one loaded model (all tuples: one entry per layer)."""
+
+    decoder: nn.Module
+    """The module to call for hidden states (``model.model``); its inputs come from `prepare_inputs_for_generation`."""
+    blocks: tuple[nn.Module, ...]
+    """Decoder blocks; a block's output, or the first element of it, is the hidden state."""
+    attentions: tuple[nn.Module, ...]
+    """The attention modules whose rows are explained: self-attention, or cross-attention."""
+    projections: tuple[nn.Module, ...]
+    """Their output projections: the input is the concatenated head outputs."""
+    heads: int
+    final_norm: Callable[[Float[Tensor, "... hidden"]], Float[Tensor, "... hidden"]]
+    """Applied once before the unembedding; the identity for post-norm decoders."""
+    unembedding: nn.Module
+    """The linear map from normed hidden states to logits."""
+    softcap: float | None
+    """Final logit soft-capping: logit = cap · tanh(logit / cap)."""
+    vision_tower: nn.Module
+    """The module whose output holds one feature per patch (patch norms are read there)."""
+    cross_attention: bool = False
+    """True where the image is read through cross-attention to an encoder."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text handed to the processor, and sentences the user should read about it."""
+
+    text: str
+    notices: tuple[str, ...] = ()
+
+
+class Family(Protocol):
+    """What a family module provides."""
+
+    MODEL_TYPES: tuple[str, ...]
+    """Values of ``config.model_type``."""
+    CHECKPOINTS: tuple[str, ...]
+    """Hub names this family was written for; the first is the paper's."""
+    REDIRECTS: Mapping[str, str]
+    """Hub names whose weights live elsewhere in native form, with that name."""
+    DEFAULT_PROMPT: str
+    """The paper's prompt (appendix B)."""
+
+    def verify(self, config: Any) -> None:
+        """Raise `ValueError` for any configuration field whose value was not verified."""
+
+    def repair(self, processor: Any, config: Any) -> None:
+        """Complete what older processor configurations lack, or raise `ValueError`."""
+
+    def prompt(self, processor: Any, prompt: str | None) -> Prompt:
+        """The processor's text for a user's prompt; None is `DEFAULT_PROMPT`."""
+
+    def anatomy(self, model: Any) -> Anatomy:
+        """Where things are in this model."""
+
+    def layout(self, model: Any, processor: Any, inputs: Mapping[str, Tensor], size: tuple[int, int]) -> TokenLayout:
+        """What stands at each key position of the prompt; ``size`` is the original image's (width, height)."""
+
+    def tiny(self, *, seed: int = 0) -> tuple[Any, Any]:
+        """A model and processor built from configuration: random weights, no download, CPU seconds."""
+
+
+def identity(hidden: torch.Tensor) -> torch.Tensor:
+    """The final norm of a post-norm decoder."""
+    return hidden
