@@ -1,0 +1,51 @@
+"""Why did this vision-language model say that?
+
+Every name below is loaded on first use, so that ``import dexar_widgets`` needs neither torch
+nor transformers:
+
+>>> import dexar_widgets as dx
+>>> vlm = dx.load()
+>>> e = dx.explain(vlm, dx.lab.scene(7).image, "what do you see?")
+>>> e.heatmap(step=0)
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dexar_widgets import lab
+    from dexar_widgets.causal import Check, check
+    from dexar_widgets.explain import explain
+    from dexar_widgets.explanation import Explanation
+    from dexar_widgets.files import read
+    from dexar_widgets.vlm import VLM, load, models
+
+__version__ = _version("dexar-widgets")
+
+_HOME = {
+    "Check": "causal",
+    "check": "causal",
+    "explain": "explain",
+    "Explanation": "explanation",
+    "read": "files",
+    "VLM": "vlm",
+    "load": "vlm",
+    "models": "vlm",
+}
+
+__all__ = ["VLM", "Check", "Explanation", "check", "explain", "lab", "load", "models", "read"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "lab":
+        return import_module("dexar_widgets.lab")
+    if name in _HOME:
+        found = getattr(import_module(f"dexar_widgets.{_HOME[name]}"), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'dexar_widgets' has no attribute {name!r}; it has {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
