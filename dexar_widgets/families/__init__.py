@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from dexar_widgets.types import TokenLayout
 
-__all__ = ["Anatomy", "Family", "Prompt"]
+__all__ = ["Anatomy", "Family", "Prompt", "identity", "last_hidden_state"]
+
+
+def identity(hidden: torch.Tensor) -> torch.Tensor:
+    """The final norm of a post-norm decoder."""
+    return hidden
+
+
+def last_hidden_state(output: Any) -> torch.Tensor:
+    """One feature per patch, from a vision tower that gives exactly those."""
+    return torch.as_tensor(getattr(output, "last_hidden_state", output)).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Anatomy:
     """Final logit soft-capping: logit = cap · tanh(logit / cap)."""
     vision_tower: nn.Module
     """The module whose output holds one feature per patch (patch norms are read there)."""
+    patch_features: Callable[[Any], Float[Tensor, "patch feature"]] = last_hidden_state
+    """From the vision tower's output to one feature per cell, in the order of the image tokens (no class token)."""
+    windows: tuple[int | None, ...] = ()
+    """Sliding window of each layer: a row at i sees the keys i − window < j ≤ i. None sees all; () is None everywhere."""
     cross_attention: bool = False
     """True where the image is read through cross-attention to an encoder."""
 
@@ -80,8 +94,3 @@ class Family(Protocol):
 
     def tiny(self, *, seed: int = 0) -> tuple[Any, Any]:
         """A model and processor built from configuration: random weights, no download, CPU seconds."""
-
-
-def identity(hidden: torch.Tensor) -> torch.Tensor:
-    """The final norm of a post-norm decoder."""
-    return hidden
