@@ -52,7 +52,7 @@ class Anatomy:
     patch_features: Callable[[Any], Float[Tensor, "patch feature"]] = last_hidden_state
     """From the vision tower's output to one feature per cell, in the order of the image tokens (no class token)."""
     windows: tuple[int | None, ...] = ()
-    """Sliding window of each layer: a row at i sees the keys i − window < j ≤ i. None sees all; () is None everywhere."""
+    """Sliding window of each layer: row i sees keys i − window < j ≤ i. None sees all; () is None everywhere."""
     cross_attention: bool = False
     """True where the image is read through cross-attention to an encoder."""
 
