@@ -9,15 +9,24 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["SUFFIXES", "ImageSource", "Opened", "open_image"]
+__all__ = ["SUFFIXES", "BinaryFile", "ImageSource", "Opened", "open_image"]
 
-ImageSource = str | Path | Image.Image | np.ndarray | bytes | IO[bytes]
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file that was opened in binary mode."""
+
+    def read(self) -> bytes:
+        """Everything that is left in it."""
+
+
+ImageSource = str | Path | Image.Image | np.ndarray | bytes | BinaryFile
 
 SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What counts as an image in a folder."""
@@ -53,7 +62,7 @@ def open_image(source: ImageSource) -> Opened:
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_bytes(bytes(source), "bytes")
     if hasattr(source, "read"):
-        content = source.read()
+        content: object = source.read()
         name = str(getattr(source, "name", "file"))
         if not isinstance(content, bytes):
             raise ValueError(f"{name} gives {type(content).__name__}, not bytes; open it in binary mode ('rb').")
@@ -88,7 +97,7 @@ def _from_bytes(content: bytes, name: str) -> Opened:
     return _decode(io.BytesIO(content), name)
 
 
-def _decode(file: IO[bytes], name: str) -> Opened:
+def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> Opened:
     try:
         with _opening, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

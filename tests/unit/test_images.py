@@ -208,15 +208,14 @@ def test_a_folder_an_address_and_a_null_character_are_refused(tmp_path: Path) ->
         (tmp_path, "folder"),
         ("https://example.org/cat.png", "web address"),
         ("a\0b.png", "null character"),
-        (17, "got int"),
     ):
         with pytest.raises(ValueError, match=words):
-            open_image(source)  # type: ignore[arg-type]
+            open_image(source)
 
 
 def test_a_file_opened_as_text_is_refused() -> None:
     with pytest.raises(ValueError, match="binary mode"):
-        open_image(io.StringIO("text"))  # type: ignore[arg-type]
+        open_image(io.StringIO("text"))
 
 
 @pytest.mark.parametrize("content", [b"", b"This is a letter, no picture.", b"\x89PNG\r\n\x1a\n"])
@@ -234,7 +233,7 @@ def test_what_is_empty_or_no_image_is_refused_by_name(tmp_path: Path, content: b
 def test_a_truncated_file_is_refused_or_whole_never_half(kind: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     content = encoded(Image.fromarray(noise), kind)
-    with pytest.raises(ValueError, match="damaged or truncated|not an image"):
+    with pytest.raises(ValueError, match=r"damaged or truncated|not an image"):
         open_image(content[: int(share * len(content))])
 
 
