@@ -1,0 +1,126 @@
+"""From a processor's geometry and a prompt's ids to a `TokenLayout`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from dexar_widgets.types import Box, Grid, Kind, TokenLayout
+
+__all__ = ["covered_box", "image_layout", "token_pieces"]
+
+Size = tuple[int, int]
+
+
+def token_pieces(tokenizer: Any, ids: Sequence[int], *, image_id: int | None = None) -> tuple[str, ...]:
+    """The text of each token as it reads in context: pieces join to the whole text."""
+    window = 8  # tokens of context: enough for decoders that strip a leading space or join bytes of one character
+    pieces: list[str] = []
+    context: list[int] = []
+    for token in ids:
+        if token == image_id:
+            pieces.append(tokenizer.convert_ids_to_tokens([token])[0] or "")
+            continue
+        before = _decode(tokenizer, context)
+        pieces.append(_decode(tokenizer, [*context, token])[len(before) :])
+        context = [*context, token][-window:]
+    return tuple(pieces)
+
+
+def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    return str(tokenizer.decode(list(ids), **options)) if len(ids) else ""
+
+
+def covered_box(image_processor: Any, size: Size, *, processed: Size, seen: Size) -> Box:
+    """The part of the original image that the grid covers, in its pixels (beyond it where a processor pads).
+
+    ``size`` is the original's (width, height), ``processed`` the pixel values' and ``seen`` the part of those
+    that whole patches cover.
+    """
+    box, expected = _frame(image_processor, size)
+    if expected != processed:
+        raise ValueError(
+            f"{type(image_processor).__name__} gave {processed[0]}×{processed[1]} pixels for a {size[0]}×{size[1]} image; "
+            f"its resize and crop settings say {expected[0]}×{expected[1]}. Its geometry is not known, so maps could not "
+            "be placed on the image."
+        )
+    left, top, right, bottom = box
+    return (
+        left,
+        top,
+        left + (right - left) * seen[0] / processed[0],
+        top + (bottom - top) * seen[1] / processed[1],
+    )
+
+
+def _frame(image_processor: Any, size: Size) -> tuple[Box, Size]:
+    """The processed image's frame in pixels of the original, and the processed size."""
+    width, height = size
+    left, top = 0.0, 0.0
+    if getattr(image_processor, "do_pad", False):
+        side = max(width, height)
+        left, top = -((side - width) // 2), -((side - height) // 2)
+        width = height = side
+    scale_x = scale_y = 1.0
+    if image_processor.do_resize:
+        resized = _resized((width, height), image_processor.size)
+        scale_x, scale_y = width / resized[0], height / resized[1]
+        width, height = resized
+    if getattr(image_processor, "do_center_crop", False):
+        crop = image_processor.crop_size
+        left += (width - crop["width"]) // 2 * scale_x
+        top += (height - crop["height"]) // 2 * scale_y
+        width, height = crop["width"], crop["height"]
+    return (left, top, left + width * scale_x, top + height * scale_y), (width, height)
+
+
+def _resized(size: Size, target: Any) -> Size:
+    """The size after resizing to (height, width), or so that the shortest edge has a given length."""
+    names = dict(target)
+    if names.get("height") and names.get("width"):
+        return int(names["width"]), int(names["height"])
+    if names.get("shortest_edge") and not names.get("longest_edge"):
+        short, edge = min(size), int(names["shortest_edge"])
+        # Truncated, as transformers' get_resize_output_image_size does.
+        return tuple(edge if side == short else int(edge * side / short) for side in size)  # type: ignore[return-value]
+    raise ValueError(f"The image processor resizes to {names}; known are height and width, or shortest_edge alone.")
+
+
+def image_layout(
+    tokenizer: Any,
+    ids: Int[np.ndarray, " token"],
+    *,
+    image_id: int,
+    grid: Grid,
+    system: Bool[np.ndarray, " token"] | None = None,
+    pooled: int = 0,
+) -> TokenLayout:
+    """The layout of a prompt with one image: its cells in row-major order at the ids that equal ``image_id``.
+
+    The first ``pooled`` image tokens show no cell. Blank text is template, not the user's words.
+    """
+    at = np.flatnonzero(ids == image_id)
+    expected = grid.rows * grid.cols + pooled
+    if len(at) != expected:
+        raise ValueError(
+            f"The prompt holds {len(at)} image tokens but the model gives {grid.rows}×{grid.cols} cells and {pooled} pooled "
+            f"({expected}); do the processor's patch size and number of additional tokens match the model?"
+        )
+    cells = np.full((len(ids), 3), -1)
+    cells[at[pooled:]] = np.stack(
+        [np.zeros(expected - pooled, int), *divmod(np.arange(expected - pooled), grid.cols)], 1
+    )
+    pieces = token_pieces(tokenizer, ids.tolist(), image_id=image_id)
+    special = set(tokenizer.all_special_ids)
+    kinds: list[Kind] = []
+    for index, token in enumerate(ids.tolist()):
+        if token == image_id:
+            kinds.append("image")
+        elif token in special:
+            kinds.append("special")
+        else:
+            template = (system is not None and bool(system[index])) or not pieces[index].strip()
+            kinds.append("system" if template else "prompt")
+    return TokenLayout(ids, pieces, tuple(kinds), cells, (grid,))

@@ -1,0 +1,50 @@
+"""Finds families, methods and metrics: modules in their folder, and third parties' entry points.
+
+A plug-in is a plain module with the names of its kind's Protocol. Listing names imports none of
+them; third parties register modules under the entry point group ``dexar_widgets.<kind>``.
+"""
+
+import importlib
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["get", "names"]
+
+_PROTOCOLS = {"families": "Family", "methods": "Method", "metrics": "Metric"}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The plug-ins of a kind ("families", "methods" or "metrics"), sorted; nothing is imported."""
+    if kind not in _PROTOCOLS:
+        raise ValueError(f"Unknown kind of plug-in {kind!r}; expected one of {', '.join(_PROTOCOLS)}.")
+    return tuple(sorted({*_own(kind), *(point.name for point in entry_points(group=f"dexar_widgets.{kind}"))}))
+
+
+def get(kind: str, name: str) -> ModuleType:
+    """One plug-in, imported and checked against its kind's Protocol; the package's own wins over an entry point."""
+    if name not in names(kind):
+        raise ValueError(f"No {_PROTOCOLS[kind].lower()} named {name!r}; there are {', '.join(names(kind)) or 'none'}.")
+    if name in _own(kind):
+        module = importlib.import_module(f"dexar_widgets.{kind}.{name}")
+    else:
+        (point, *_) = entry_points(group=f"dexar_widgets.{kind}", name=name)
+        module = point.load()
+    protocol = getattr(importlib.import_module(f"dexar_widgets.{kind}"), _PROTOCOLS[kind])
+    missing = sorted(member for member in _members(protocol) if not hasattr(module, member))
+    if missing:
+        raise ValueError(
+            f"{module.__name__} is no {protocol.__name__.lower()}: it lacks {', '.join(missing)}; "
+            f"dexar_widgets.{kind}.{protocol.__name__} says what each must be."
+        )
+    return module
+
+
+def _own(kind: str) -> set[str]:
+    folder = Path(__file__).parent / kind
+    return {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
+
+
+def _members(protocol: Any) -> set[str]:
+    return {*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))}
