@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-__all__ = ["byte_tokens", "learned", "only_words", "seeded"]
+__all__ = ["byte_tokens", "learned", "only_words", "seeded", "word_by_word"]
 
 _TEXT = (
     "USER: Classify the image. ASSISTANT: What is on the table? A red cup and a blue ball.\n"
@@ -17,12 +17,11 @@ _TEXT = (
 )
 
 
-def learned(pre_tokenizer: Any, *, size: int) -> tuple[list[str], list[tuple[str, str]]]:
+def learned(pre_tokenizer: Any, *, size: int, alphabet: Sequence[str] = ()) -> tuple[list[str], list[tuple[str, str]]]:
     """Characters and merged pieces learned from a few sentences, and the merges, in order."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel) else []
-    trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=list(alphabet))
     tokenizer.train_from_iterator([_TEXT] * 2, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
@@ -42,10 +41,19 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def only_words(model: Any, words: Sequence[int]) -> None:
-    """Zero the unembedding's other rows, so that greedy answers are made of words and do not end early."""
+def only_words(model: Any, pieces: Sequence[str], *, first: int) -> None:
+    """Zero the unembedding except for pieces that are not blank (ids from ``first`` on).
+
+    Greedy answers are then made of words and do not end early.
+    """
     weight = model.get_output_embeddings().weight
     silent = torch.ones(len(weight), dtype=torch.bool)
-    silent[list(words)] = False
+    silent[[first + index for index, piece in enumerate(pieces) if piece.strip("▁Ġ\n ")]] = False
     with torch.no_grad():
         weight[silent] = 0
+
+
+def word_by_word(pre_tokenizer: Any) -> Any:
+    """``pre_tokenizer``, with punctuation and newlines apart, so that no learned piece joins two words."""
+    newlines = pre_tokenizers.Split("\n", "isolated")
+    return pre_tokenizers.Sequence([pre_tokenizer, pre_tokenizers.Punctuation(), newlines])

@@ -29,7 +29,7 @@ from transformers import (
 
 from dexar_widgets.families import Anatomy, Prompt
 from dexar_widgets.families._grids import covered_box, image_layout, token_pieces
-from dexar_widgets.families._tiny import byte_tokens, learned, only_words, seeded
+from dexar_widgets.families._tiny import byte_tokens, learned, only_words, seeded, word_by_word
 from dexar_widgets.families._verification import HOW_TO_ADD, check_fields, check_type
 from dexar_widgets.types import Grid, TokenLayout
 
@@ -160,7 +160,7 @@ def tiny(
 
     SigLIP has no class token and keeps every feature (strategy 'full').
     """
-    tokenizer, words = _tiny_tokenizer()
+    tokenizer, pieces = _tiny_tokenizer()
     sizes = {
         "vocab_size": -(-len(tokenizer) // 64) * 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": layers,
         "num_attention_heads": 4, "max_position_embeddings": 512, "initializer_range": 0.2, "pad_token_id": tokenizer.pad_token_id,
@@ -182,7 +182,7 @@ def tiny(
     )
     with seeded(seed):
         model = LlavaForConditionalGeneration(config).eval()
-    only_words(model, words)
+    only_words(model, pieces, first=tokenizer.convert_tokens_to_ids(pieces[0]))
     model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=2, pad_token_id=tokenizer.pad_token_id)
     images = (
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
@@ -209,13 +209,8 @@ _TINY_TEMPLATE = (
 )
 
 
-def _tiny_tokenizer() -> tuple[LlamaTokenizer, range]:
-    pieces, merges = learned(
-        pre_tokenizers.Sequence(
-            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Split("\n", "isolated")]
-        ),
-        size=180,
-    )
+def _tiny_tokenizer() -> tuple[LlamaTokenizer, list[str]]:
+    pieces, merges = learned(word_by_word(pre_tokenizers.Metaspace()), size=180)
     tokens = ["<unk>", "<s>", "</s>", *byte_tokens()]
     tokenizer = LlamaTokenizer(
         vocab={token: index for index, token in enumerate([*tokens, *pieces])},
@@ -224,7 +219,7 @@ def _tiny_tokenizer() -> tuple[LlamaTokenizer, range]:
         pad_token="<pad>",
         extra_special_tokens={"image_token": "<image>"},
     )
-    return tokenizer, range(len(tokens), len(tokens) + len(pieces))
+    return tokenizer, pieces
 
 
 def _grid_size(config: Any) -> tuple[int, int]:
@@ -271,7 +266,7 @@ def _template_tokens(processor: Any, ids: Any, image_id: int) -> Bool[np.ndarray
     skeleton = re.sub("|".join(map(re.escape, processor.tokenizer.all_special_tokens)), "", _chat(processor, mark))
     before, after = (re.escape(part.strip()) for part in skeleton.split(mark))
     first = re.search(before, text) if before else None
-    last = re.search(rf"{after}\s*$", text) if after else None
+    last = re.search(rf"\s*{after}\s*$", text) if after else None
     start, stop = first.end() if first else 0, last.start() if last else len(text)
     ends = np.cumsum([0 if token in special else len(piece) for token, piece in zip(ids.tolist(), pieces, strict=True)])
     begins = np.r_[0, ends[:-1]]
