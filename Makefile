@@ -12,7 +12,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || ec
 # the workers share the cores
 test test-fast: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-fast jupyter lint browser clean
+.PHONY: help demo test test-fast jupyter lint wheel browser clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -36,6 +36,10 @@ lint: $(VENV)/.dev  ## ruff, mypy, biome, tsc
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python js/hatch_build.py run check
+
+wheel: $(VENV)/.dev  ## dist/*.whl, with what it holds
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/python -m zipfile -l dist/dexar_widgets-*.whl | sort -k4 -n -r | head -12; du -h dist/*.whl
 
 browser:
 	@for name in google-chrome google-chrome-stable chromium chromium-browser microsoft-edge; do \

@@ -101,10 +101,9 @@ def npm(*words: str) -> int:
     """Run npm in ``js/``, its packages installed first where the lock file changed."""
     with node_on_path() as environment:
         command = shutil.which("npm", path=environment["PATH"]) or "npm"
-        lock, installed = digest([JS / "package-lock.json"]), JS / "node_modules" / ".lock"
-        if not (installed.is_file() and installed.read_text() == lock):
+        lock, installed = JS / "package-lock.json", JS / "node_modules" / ".package-lock.json"
+        if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
             subprocess.run([command, "ci", "--no-audit", "--no-fund"], cwd=JS, env=environment, check=True)
-            installed.write_text(lock)
         return subprocess.run([command, *words], cwd=JS, env=environment, check=False).returncode
 
 

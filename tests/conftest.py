@@ -17,7 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 install_import_hook("dexar_widgets", f"{tests.shapes.__name__}.check_shapes")
 
 TESTS = Path(__file__).parent
-TIERS = {"unit", "contract", "golden", "browser", "notebooks"}
+TIERS = {"unit", "contract", "golden", "browser", "notebooks", "packaging"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
