@@ -5,28 +5,28 @@ Axes, used with these names everywhere in the package:
 ``step``
     One answer token that is explained, in order of generation (0-based).
 ``layer``
-    One decoder block with softmax attention, by its true index in the decoder.
+    One decoder block with softmax attention, by its true index.
 ``head``
     One query head. With grouped key-value heads it reads KV head ``head // group``.
 ``token``
-    One key position: of the decoder's own sequence, or of the encoder's output
-    where the model reads the image through cross-attention.
+    One key position: of the decoder's own sequence, or of the encoder's output (cross-attention).
+``visual``
+    One visual token, in the order of their positions; pooled ones included.
 ``row``, ``col``
     A cell of the grid of visual tokens, row-major, row 0 at the top.
 ``height``, ``width``
     Pixels of the original image, after its EXIF rotation.
-
-This module needs numpy only and imports nothing of the package.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 __all__ = [
+    "ByValue",
     "Example",
     "Generation",
     "GradientTensor",
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 Kind = Literal["system", "image", "prompt", "answer", "special"]
+"""``system``: the template's text, role words included; ``prompt``: the user's words; ``special``: control ids."""
 Box = tuple[float, float, float, float]
 Status = Literal["ok", "constant", "silenced"]
 
@@ -49,12 +50,27 @@ def _expect(condition: bool, message: str) -> None:  # noqa: FBT001 (an assertio
         raise ValueError(message)
 
 
-@dataclass(frozen=True)
-class Example:
-    """An image and a question about it.
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return type(one) is type(other) and bool(one == other)
 
-    ``notices`` are sentences the user should read (first frame of an animation, …).
-    """
+
+class ByValue:
+    """Equality of dataclasses that hold arrays: same type, and every compared field equal, dtype and shape included."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = [item.name for item in fields(self) if item.compare]  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+@dataclass(frozen=True, eq=False)
+class Example(ByValue):
+    """An image and a question about it; ``notices`` are sentences the user should read."""
 
     image: UInt8[np.ndarray, "height width 3"]
     prompt: str
@@ -84,12 +100,12 @@ class Grid:
 
     def __post_init__(self) -> None:
         left, top, right, bottom = self.box
-        _expect(self.rows > 0 and self.cols > 0, f"Grid is {self.rows}×{self.cols}; both must be positive.")
+        _expect(min(self.rows, self.cols) > 0, f"Grid is {self.rows}×{self.cols}; both must be positive.")
         _expect(left < right and top < bottom, f"Grid.box {self.box} is empty.")
 
 
-@dataclass(frozen=True)
-class TokenLayout:
+@dataclass(frozen=True, eq=False)
+class TokenLayout(ByValue):
     """What stands at each key position, and which cell of which image it shows.
 
     ``cells`` holds (image, row, col) per token, all −1 where the token shows no cell: text,
@@ -132,23 +148,22 @@ class TokenLayout:
     def tokens_of(self, image: int = 0) -> Int[np.ndarray, " cell"]:
         """Positions of the visual tokens of one image, in row-major order of its grid."""
         tokens = np.flatnonzero(self.cells[:, 0] == image)
-        order = np.lexsort((self.cells[tokens, 2], self.cells[tokens, 1]))
-        return tokens[order]
+        return tokens[np.lexsort((self.cells[tokens, 2], self.cells[tokens, 1]))]
 
 
 class Word(NamedTuple):
-    """A word of the answer and the steps (sub-word tokens) that make it up."""
+    """A word of the answer and the steps (sub-word tokens) of it."""
 
     text: str
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Generation:
+@dataclass(frozen=True, eq=False)
+class Generation(ByValue):
     """The answer, as generated (never re-tokenised).
 
-    ``ids`` are all generated ids, end and forced tokens included; ``positions`` says which of
-    them are steps. ``pieces``, ``log_probs`` (natural log) are per step.
+    ``ids`` are all generated ids, end and forced tokens included; ``positions`` says which of them
+    are steps. ``pieces``, ``log_probs`` (natural log) are per step.
     """
 
     ids: Int[np.ndarray, " id"]
@@ -160,8 +175,13 @@ class Generation:
 
     def __post_init__(self) -> None:
         n = len(self.positions)
-        _expect(len(self.pieces) == len(self.log_probs) == n, f"Generation has {n} steps but {len(self.pieces)} pieces.")
-        _expect([s for w in self.words for s in w.steps] == list(range(n)), "The words must cover every step once, in order.")
+        _expect(
+            len(self.pieces) == len(self.log_probs) == n, f"Generation has {n} steps but {len(self.pieces)} pieces."
+        )
+        _expect(
+            [s for w in self.words for s in w.steps] == list(range(n)),
+            "The words must cover every step once, in order.",
+        )
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -171,8 +191,8 @@ class Generation:
         return next(word for word in self.words if step in word.steps)
 
 
-@dataclass(frozen=True)
-class GradientTensor:
+@dataclass(frozen=True, eq=False)
+class GradientTensor(ByValue):
     """Gradients of each layer's logit-lens logit with respect to that layer's attention row.
 
     ``values[t, l, h, j]`` = ∂o[l, t] / ∂A_l[h, row t, j], signed; unit: logit per unit of attention
@@ -194,9 +214,10 @@ class GradientTensor:
             self.allowed.shape == (steps, layers, tokens),
             f"GradientTensor.allowed is {self.allowed.shape}; expected {(steps, layers, tokens)}.",
         )
+        named = (len(self.steps), len(self.layers), len(self.tokens))
         _expect(
-            (len(self.steps), len(self.layers), len(self.tokens)) == (steps, layers, tokens),
-            f"GradientTensor axes {(len(self.steps), len(self.layers), len(self.tokens))} do not match {self.values.shape}.",
+            named == (steps, layers, tokens),
+            f"GradientTensor names {named} steps, layers and tokens but its values are {self.values.shape}.",
         )
         _expect(
             self.twice is None or self.twice.shape == (steps, heads, tokens),
@@ -204,13 +225,13 @@ class GradientTensor:
         )
         for name, array in (("values", self.values), ("twice", self.twice)):
             _expect(
-                array is None or bool(np.isfinite(array).all()),
-                f"GradientTensor.{name} holds NaN or infinity; does the model have NaN weights, or overflow in float16?",
+                array is None or all(np.isfinite(step).all() for step in array),  # step by step: little memory
+                f"GradientTensor.{name} holds NaN or infinity; has the model NaN weights, or did float16 overflow?",
             )
 
 
-@dataclass(frozen=True)
-class Sensitivity:
+@dataclass(frozen=True, eq=False)
+class Sensitivity(ByValue):
     """The largest (or mean of the top fraction) gradient on image and on text, per head.
 
     ``visual_token`` and ``text_token`` are the layout positions that won the maximum (−1: empty set).
@@ -221,9 +242,13 @@ class Sensitivity:
     visual_token: Int[np.ndarray, "step layer head"]
     text_token: Int[np.ndarray, "step layer head"]
 
+    def of_steps(self, places: list[int] | slice) -> "Sensitivity":
+        """The same, of some places along the step axis."""
+        return Sensitivity(self.visual[places], self.text[places], self.visual_token[places], self.text_token[places])
 
-@dataclass(frozen=True)
-class Lens:
+
+@dataclass(frozen=True, eq=False)
+class Lens(ByValue):
     """What each layer would say: the logit lens at the predicting positions.
 
     ``rank`` 0 is the layer's first choice; ``top_words[t][l]`` are its k first words.
@@ -241,12 +266,12 @@ def minmax(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-@dataclass(frozen=True)
-class HeatMap:
+@dataclass(frozen=True, eq=False)
+class HeatMap(ByValue):
     """A map over one image: raw, signed, not normalised for display.
 
     ``values`` are per cell of ``grid``, or per pixel of the original image after upsampling.
-    ``status`` is ``silenced`` when every weight was zero and ``constant`` when nothing stands out.
+    ``status``: ``silenced`` when every weight was zero, ``constant`` when no cell stands out.
     """
 
     values: Float32[np.ndarray, "row col"]
@@ -260,8 +285,8 @@ class HeatMap:
         width, height = self.grid.image_size
         _expect(
             self.values.shape in {(self.grid.rows, self.grid.cols), (height, width)},
-            f"HeatMap is {'×'.join(map(str, self.values.shape))} but the layout has a {self.grid.rows}×{self.grid.cols} "
-            f"grid (image {width}×{height}); did the processor resize?",
+            f"HeatMap is {'×'.join(map(str, self.values.shape))} but the layout has a "
+            f"{self.grid.rows}×{self.grid.cols} grid (image {width}×{height}); did the processor resize?",
         )
 
     def normalised(self) -> "HeatMap":
@@ -271,5 +296,5 @@ class HeatMap:
     @property
     def peak(self) -> tuple[int, int]:
         """(row, col) of the largest value; the first in reading order if several are equal."""
-        row, col = np.unravel_index(int(self.values.argmax()), self.values.shape)
-        return int(row), int(col)
+        row, col = divmod(int(self.values.argmax()), self.values.shape[1])
+        return row, col

@@ -1,0 +1,91 @@
+"""From gradients and weights to maps over the image: equations 5 and 6 of DEX-AR, and the way back to its pixels.
+
+Nothing here is normalised for display: maps are raw, and zero where nothing was read.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from dexar_widgets.types import HeatMap, Status, TokenLayout, minmax
+
+__all__ = ["layer_maps", "on_grid", "sequence_values", "status_of", "upsample", "visual_tokens"]
+
+
+def visual_tokens(layout: TokenLayout) -> Int[np.ndarray, " visual"]:
+    """Positions of all visual tokens, pooled ones included: the order of every per-token map."""
+    return np.flatnonzero(layout.is_image)
+
+
+def layer_maps(
+    gradients: Float32[np.ndarray, "layer head visual"],
+    weights: Float[np.ndarray, "layer head"],
+    *,
+    relu: bool = True,
+) -> Float[np.ndarray, "layer visual"]:
+    """Σ_h δ·G⁺ per layer; its sum over layers is the token map of equation 5. ``relu=False`` sums δ·G."""
+    heads = np.maximum(gradients, 0) if relu else gradients
+    return np.asarray((weights[:, None, :] @ heads.astype(float))[:, 0])
+
+
+def sequence_values(
+    maps: Float[np.ndarray, "step visual"],
+    weights: Float[np.ndarray, " step"],
+    cells: Bool[np.ndarray, " visual"],
+    *,
+    per_token: bool,
+) -> Float[np.ndarray, " visual"]:
+    """Σ_t ω·E[t], before the last min–max of equation 6.
+
+    With ``per_token`` (the paper's way) each E[t] is min–maxed first, over the cells of all images
+    together, so that images keep their proportion. Tokens without a cell get 0.
+    """
+    total = np.zeros(maps.shape[1])
+    for values, weight in zip(maps, weights, strict=True):
+        total[cells] += weight * (minmax(values[cells]) if per_token and cells.any() else values[cells])
+    return total
+
+
+def on_grid(
+    values: Float[np.ndarray, " visual"], layout: TokenLayout, image: int = 0
+) -> Float32[np.ndarray, "row col"]:
+    """Put one value per visual token onto the grid of one image, row-major; pooled tokens have no cell."""
+    if not 0 <= image < len(layout.grids):
+        raise ValueError(f"image={image!r} is unknown; the example has {len(layout.grids)} image(s), counted from 0.")
+    grid = layout.grids[image]
+    places = np.searchsorted(visual_tokens(layout), layout.tokens_of(image))
+    return values[places].reshape(grid.rows, grid.cols).astype(np.float32)
+
+
+def status_of(values: Float32[np.ndarray, "row col"], *, weighted: bool) -> Status:
+    """``silenced`` when every weight was zero, ``constant`` when no cell stands out."""
+    if not weighted:
+        return "silenced"
+    return "ok" if values.max() > values.min() else "constant"
+
+
+def _interpolation(cells: int, pixels: int, start: float, end: float) -> Float[np.ndarray, "pixel cell"]:
+    """Weights of each cell in each pixel along one axis; a pixel outside [start, end) has none."""
+    centre = np.arange(pixels) + 0.5
+    place = np.clip((centre - start) / (end - start) * cells - 0.5, 0, cells - 1)
+    low = np.floor(place).astype(int)
+    weights = np.zeros((pixels, cells))
+    weights[np.arange(pixels), low] = 1 - (place - low)
+    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += place - low
+    weights[(centre < start) | (centre >= end)] = 0
+    return weights
+
+
+def upsample(heatmap: HeatMap) -> HeatMap:
+    """The same map per pixel of the original image: bilinear between cell centres, 0 outside the grid's box.
+
+    The box says which part of the image the grid covers; beyond the outermost centres values are held.
+    """
+    grid = heatmap.grid
+    (width, height), (left, top, right, bottom) = grid.image_size, grid.box
+    if heatmap.values.shape != (grid.rows, grid.cols):
+        return heatmap
+    rows = _interpolation(grid.rows, height, top, bottom)
+    cols = _interpolation(grid.cols, width, left, right)
+    return replace(heatmap, values=(rows @ heatmap.values.astype(float) @ cols.T).astype(np.float32))
