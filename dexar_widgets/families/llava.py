@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 from tokenizers import pre_tokenizers
 from torch import Tensor
@@ -120,7 +119,16 @@ def anatomy(model: Any) -> Anatomy:
         unembedding=model.lm_head,
         softcap=None,
         vision_tower=model.model.vision_tower,
+        patch_features=lambda output: _patch_features(model.config, output),
+        windows=(getattr(model.config.text_config, "sliding_window", None),) * len(attentions),
     )
+
+
+def _patch_features(config: Any, output: Any) -> Tensor:
+    """The features the projector reads, less the class token; the last layer's where several are joined."""
+    chosen = config.vision_feature_layer
+    features: Tensor = output.hidden_states[chosen if isinstance(chosen, int) else chosen[-1]][0]
+    return features[1:] if config.vision_config.model_type in _WITH_CLASS_TOKEN else features
 
 
 def layout(model: Any, processor: Any, inputs: Mapping[str, Tensor], size: tuple[int, int]) -> TokenLayout:

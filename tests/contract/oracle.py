@@ -1,0 +1,83 @@
+"""The gradient tensor by plain autograd: eager attention, one full uncached forward per token, float64.
+
+Independent of the engine and of the families' anatomy: it reads transformers' own outputs.
+(eager's softmax and the norms run in float32 whatever the model's type, so agreement ends near 1e-6.)
+"""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+class Oracle(NamedTuple):
+    values: np.ndarray  # step layer head token
+    allowed: np.ndarray  # step layer token
+    twice: np.ndarray  # step head token
+    attention: np.ndarray  # step layer head token
+    logits: np.ndarray  # step layer word
+
+
+def differentiate(model, inputs, ids, positions) -> Oracle:
+    """∂o[l, t] / ∂A_l[:, row t, :] for each answer token ``ids[p]``, p in ``positions``, forwarded on its own."""
+    model = copy.deepcopy(model).double().eval().requires_grad_(False)
+    model.set_attn_implementation("eager")
+    per_step = [_step(model, inputs, ids, int(position)) for position in positions]
+    tokens = max(step[0].shape[-1] for step in per_step)
+    padded = [[_pad(array, tokens) for array in step[:4]] for step in per_step]
+    values, allowed, twice, attention = (np.stack(arrays) for arrays in zip(*padded, strict=True))
+    return Oracle(values, allowed, twice, attention, np.stack([step[4] for step in per_step]))
+
+
+def _step(model, inputs, ids, position):
+    with torch.enable_grad():
+        hidden, attentions = _forward(model, inputs, torch.as_tensor(ids[:position])[None].long())
+        norm = getattr(model.model.language_model, "norm", None) or torch.nn.Identity()
+        rows = [norm(state[0, -1]) for state in hidden[1:-1]] + [hidden[-1][0, -1]]  # the last one is normed already
+        logits = [_unembed(model, row) for row in rows]
+        target = ids[position]
+        gradients = [
+            torch.autograd.grad(logit[target], attention, retain_graph=True)[0][0, :, -1]
+            for logit, attention in zip(logits, attentions, strict=True)
+        ]
+        again = _unembed(model, norm(rows[-1]))[target]
+        twice = torch.autograd.grad(again, attentions[-1])[0][0, :, -1]
+    attention = torch.stack([layer[0, :, -1] for layer in attentions]).detach().numpy()
+    allowed = (attention != 0).any(1)
+    values = torch.stack(gradients).numpy()
+    forbidden = ~allowed[:, None]
+    return (
+        np.where(forbidden, 0, values),
+        allowed,
+        np.where(forbidden[-1], 0, twice.numpy()),
+        attention,
+        torch.stack(logits).detach().numpy(),
+    )
+
+
+def _forward(model, inputs, said):
+    """Hidden states and the attention rows that read the image, of a forward over prompt and ``said``."""
+    inputs = {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
+    inputs["pixel_values"] = inputs["pixel_values"].requires_grad_()  # so that everything is recorded
+    options = {"output_attentions": True, "output_hidden_states": True, "use_cache": False}
+    if model.config.is_encoder_decoder:
+        start = torch.tensor([[model.config.text_config.decoder_start_token_id]])
+        output = model(**inputs, decoder_input_ids=torch.cat([start, said], 1), **options)
+        return output.decoder_hidden_states, output.cross_attentions
+    inputs["attention_mask"] = torch.cat([inputs["attention_mask"], torch.ones_like(said)], 1)
+    if "token_type_ids" in inputs:  # 1: the answer does not belong to the prefix that sees itself both ways
+        inputs["token_type_ids"] = torch.cat([inputs["token_type_ids"], torch.ones_like(said)], 1)
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], said], 1)
+    output = model(**inputs, **options)
+    return output.hidden_states, output.attentions
+
+
+def _unembed(model, row):
+    logits = model.lm_head(row)
+    cap = getattr(model.config.text_config, "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def _pad(array, tokens):
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, tokens - array.shape[-1])])
