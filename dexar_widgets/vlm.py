@@ -4,7 +4,7 @@ import contextlib
 import copy
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -14,22 +14,14 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub.errors import (
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from dexar_widgets import plugins
+from dexar_widgets.checkpoints import clear_errors, embedded, hub_is_reachable, locate, supported
 from dexar_widgets.families import Anatomy
 
 __all__ = ["VLM", "load", "models"]
-
-LAB = Path(__file__).parent / "lab" / "checkpoints"
-"""Folder of the embedded models: one folder each, in the layout of ``save_pretrained``."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +39,7 @@ class VLM:
     name: str
     revision: str | None = None
     notices: tuple[str, ...] = ()
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # type: ignore[valid-type]
+    lock: contextlib.AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
 
     def __repr__(self) -> str:
         family = self.family.__name__.rpartition(".")[2]
@@ -108,104 +100,64 @@ def load(
     """Load a VLM: "lab/…" (embedded), a hub name, a local folder, or a (model, processor) pair.
 
     ``device`` is CUDA where there is one (embedded models: the CPU). ``dtype`` is the checkpoint's, but float32
-    instead of float16 on the CPU. A pair is used as it is; the other options are for names and folders.
-    Weights are checked once for NaN and infinity, except those offloaded.
+    instead of float16 on the CPU. A pair is used as it is: the options are for names and folders. Weights are
+    checked once for NaN and infinity, except those offloaded or quantised.
     """
-    if isinstance(model, tuple):
-        return _from_pair(*model)
-    place = _locate(model)
-    remote: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with _clear_errors(place.name):
-        config = AutoConfig.from_pretrained(place.source, **remote)
-    family = _family_of(config)
-    family.verify(config)
-    with _clear_errors(place.name):
-        processor = AutoProcessor.from_pretrained(place.source, **remote)
-    family.repair(processor, config)
-    target = torch.device(device) if device is not None else _default_device(lab=place.name.startswith("lab/"))
-    placed = device_map is not None or quantization_config is not None
-    options = {
-        "dtype": _dtype(dtype, config, target, placed=placed),
-        "device_map": device_map if device_map is not None else (target if quantization_config is not None else None),
+    options: dict[str, Any] = {
+        "device_map": device_map,
         "offload_folder": offload_folder,
         "quantization_config": quantization_config,
         "attn_implementation": attn_implementation,
     }
-    with _clear_errors(place.name):
-        loaded, report = AutoModelForImageTextToText.from_pretrained(
-            place.source, output_loading_info=True, **remote, **{k: v for k, v in options.items() if v is not None}
+    if isinstance(model, tuple):
+        if any(option is not None for option in (device, dtype, revision, *options.values())):
+            raise ValueError(
+                "A (model, processor) pair is used as it is; give device, dtype and the like to its loader."
+            )
+        return _from_pair(*model)
+    if not isinstance(model, (str, Path)):
+        raise ValueError(f"Expected a name, a folder or a pair (model, processor); got a {type(model).__name__}.")
+    checkpoint = locate(model)
+    where: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    where["local_files_only"] = not (checkpoint.on_hub and hub_is_reachable())
+    with clear_errors(checkpoint.name):
+        config = AutoConfig.from_pretrained(checkpoint.source, **where)
+    family = _family_of(config)
+    family.verify(config)
+    with clear_errors(checkpoint.name):
+        processor: Any = AutoProcessor.from_pretrained(checkpoint.source, **where)  # type: ignore[no-untyped-call]
+    _check_processor(processor)
+    family.repair(processor, config)
+    lab = checkpoint.name.startswith("lab/")
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() and not lab else "cpu"))
+    if quantization_config is not None and device_map is None:
+        options["device_map"] = {"": target}
+    placed = options["device_map"] is not None
+    options["dtype"] = _dtype(dtype, config, on_cpu=target.type == "cpu" and not placed)
+    given = {name: option for name, option in options.items() if option is not None}
+    with clear_errors(checkpoint.name), _no_progress_bar(lab=lab):
+        result: Any = AutoModelForImageTextToText.from_pretrained(
+            checkpoint.source, output_loading_info=True, **where, **given
         )
-    _check_weights(loaded, place.name, missing=report["missing_keys"])
-    loaded = loaded.eval() if placed else loaded.eval().to(target)
-    commit = getattr(config, "_commit_hash", None) or revision
-    for notice in place.notices:
+    loaded, report = result
+    _check_weights(loaded, checkpoint.name, missing=sorted(report["missing_keys"]))
+    if not placed:
+        loaded.to(target)
+    for notice in checkpoint.notices:
         _log.warning(notice)
-    return VLM(loaded, processor, family, place.name, commit, place.notices)
+    commit = getattr(config, "_commit_hash", None) or revision
+    return VLM(loaded.eval(), processor, family, checkpoint.name, commit, checkpoint.notices)
 
 
 def models() -> dict[str, str]:
-    """Names that `load` knows, with their family: embedded ones first, then the families' checkpoints.
+    """Names that `load` knows, with their family: embedded models first, then the families' checkpoints.
 
     Any other checkpoint of these families, on the hub or in a folder, loads as well.
     """
-    known = {f"lab/{name}": name.partition("-")[0] for name in _shipped()}
+    known = embedded()
     for name in plugins.names("families"):
         known |= dict.fromkeys(plugins.get("families", name).CHECKPOINTS, name)
     return known
-
-
-@dataclass(frozen=True)
-class _Place:
-    source: str
-    name: str
-    notices: tuple[str, ...] = ()
-
-
-def _locate(model: str | Path) -> _Place:
-    if isinstance(model, str) and model.startswith("lab/"):
-        folder = LAB / model.removeprefix("lab/")
-        if not (folder / "config.json").is_file():
-            shipped = ", ".join(f"lab/{name}" for name in _shipped()) or "none"
-            raise ValueError(f"There is no embedded model {model!r}; shipped are: {shipped}.")
-        return _Place(str(folder), model)
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        _check_folder(folder)
-        lab = folder.resolve().parent == LAB.resolve()
-        return _Place(str(folder), f"lab/{folder.name}" if lab else str(model))
-    name = str(model)
-    if isinstance(model, Path) or name.startswith((".", "/", "~", "\\")) or name.count("/") != 1 or "\\" in name:
-        raise ValueError(
-            f"{name!r} is neither a folder here nor a hub name (like llava-hf/llava-1.5-7b-hf); dx.models() lists names."
-        )
-    for family in plugins.names("families"):
-        native = plugins.get("families", family).REDIRECTS.get(name)
-        if native is not None:
-            notice = f"{name} holds code of its own; loading {native} instead, the same weights in transformers' native form."
-            return _Place(native, native, (notice,))
-    return _Place(name, name)
-
-
-def _shipped() -> list[str]:
-    return sorted(config.parent.name for config in LAB.glob("*/config.json"))
-
-
-# Each line: any one of these files has to be there.
-_NEEDED = (
-    ("config.json",),
-    ("processor_config.json", "preprocessor_config.json"),
-    ("tokenizer.json", "tokenizer.model", "vocab.json"),
-    ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"),
-)
-
-
-def _check_folder(folder: Path) -> None:
-    for alternatives in _NEEDED:
-        if not any((folder / name).is_file() for name in alternatives):
-            raise ValueError(
-                f"The model folder {str(folder)!r} has no {' or '.join(alternatives)}; expected the layout that "
-                "save_pretrained of the model and of its processor writes. Was the download or copy cut short?"
-            )
 
 
 def _family_of(config: Any) -> ModuleType:
@@ -216,61 +168,74 @@ def _family_of(config: Any) -> ModuleType:
         if kind in family.MODEL_TYPES:
             return family
     text_only = getattr(config, "vision_config", None) is None
-    what = "a text-only model (it has no vision_config)" if text_only else "a family that is not supported"
-    raise ValueError(f"model_type {kind!r} is {what}. {_supported()}")
+    what = "a text-only model (it has no vision_config)" if text_only else "not supported"
+    raise ValueError(f"Model type {kind!r} is {what}. {supported()}")
 
 
 def _from_pair(model: Any, processor: Any) -> VLM:
+    kind = type(model).__name__
     if not isinstance(model, PreTrainedModel):
-        raise ValueError(
-            f"Expected a pair (model, processor) of transformers objects; the model is a {type(model).__name__}."
-        )
+        raise ValueError(f"Expected a pair (model, processor) of transformers objects; the model is a {kind}.")
     family = _family_of(model.config)
     family.verify(model.config)
-    if not model.can_generate():
-        raise ValueError(
-            f"{type(model).__name__} has no language-model head; load it with AutoModelForImageTextToText."
-        )
-    if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
-        raise ValueError(
-            f"The processor is a {type(processor).__name__}; expected one with an image processor and a tokenizer."
-        )
+    if model.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+        raise ValueError(f"{kind} has no language-model head; load the model with AutoModelForImageTextToText.")
+    _check_processor(processor)
     processor = copy.copy(processor)  # the caller's own stays as it is when a field is completed
     family.repair(processor, model.config)
-    _check_weights(model, type(model).__name__)
-    name = model.config._name_or_path or type(model).__name__
-    return VLM(model, processor, family, name, getattr(model.config, "_commit_hash", None))
+    _check_weights(model, kind)
+    return VLM(
+        model, processor, family, model.config._name_or_path or kind, getattr(model.config, "_commit_hash", None)
+    )
 
 
-def _check_weights(model: Any, name: str, *, missing: Any = ()) -> None:
+def _check_processor(processor: Any) -> None:
+    if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
+        kind = type(processor).__name__
+        raise ValueError(f"The processor is a {kind}; expected one with an image processor and a tokenizer.")
+
+
+def _check_weights(model: Any, name: str, *, missing: Sequence[str] = ()) -> None:
     if missing:
-        shown = ", ".join(sorted(missing)[:3])
-        raise ValueError(
-            f"{name}: the weights lack {len(missing)} tensors ({shown}, …); is a file of the checkpoint missing?"
-        )
+        shown = ", ".join(missing[:3])
+        raise ValueError(f"{name}: the files lack {len(missing)} weights ({shown} …); is the checkpoint complete?")
     for key, weight in model.named_parameters():
-        # min and max carry NaN and infinity, in one read of the weights and without a copy.
-        if weight.is_floating_point() and not weight.is_meta and weight.numel():
-            if not all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(weight.detach())):
-                raise ValueError(
-                    f"{name}: the weight {key} holds NaN or infinity; the file is damaged, or training diverged."
-                )
+        # min and max carry NaN and infinity: one read of the weights, no copy. Subclasses are quantised weights.
+        plain = type(weight.data) is torch.Tensor and weight.is_floating_point() and weight.itemsize > 1
+        if plain and not weight.is_meta and weight.numel() and not _finite(weight.detach()):
+            raise ValueError(
+                f"{name}: the weight {key} holds NaN or infinity; the file is damaged, or training diverged."
+            )
 
 
-def _default_device(*, lab: bool) -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() and not lab else "cpu")
+def _finite(weight: torch.Tensor) -> bool:
+    low, high = torch.aminmax(weight)
+    return bool(torch.isfinite(low) & torch.isfinite(high))
 
 
-def _dtype(dtype: str | torch.dtype | None, config: Any, device: torch.device, *, placed: bool) -> str | torch.dtype:
+def _dtype(dtype: str | torch.dtype | None, config: Any, *, on_cpu: bool) -> str | torch.dtype:
     if isinstance(dtype, str) and dtype != "auto":
         found = getattr(torch, dtype, None)
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
             raise ValueError(f"dtype is {dtype!r}; expected 'float32', 'bfloat16', 'float16', 'float64' or 'auto'.")
         return found
-    stored = config.dtype if config.dtype is not None else getattr(config.text_config, "dtype", None)
-    if dtype is None and device.type == "cpu" and not placed and stored in {torch.float16, "float16"}:
-        return torch.float32  # float16 arithmetic is slow and overflows on CPUs
-    return dtype if dtype is not None else "auto"
+    stored = config.dtype if config.dtype is not None else config.text_config.dtype
+    if dtype is None and on_cpu and stored in {torch.float16, "float16"}:
+        return torch.float32  # float16 arithmetic is slow on CPUs, and overflows
+    return dtype or "auto"
+
+
+@contextlib.contextmanager
+def _no_progress_bar(*, lab: bool) -> Iterator[None]:
+    """The embedded models load in a fraction of a second: no progress bar."""
+    shown = lab and is_progress_bar_enabled()
+    if shown:
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _quantiser(model: Any) -> str | None:
@@ -283,50 +248,3 @@ def _own_version() -> str:
         return version("dexar-widgets")
     except PackageNotFoundError:
         return "unknown"
-
-
-@contextlib.contextmanager
-def _clear_errors(name: str) -> Iterator[None]:
-    """Say in one sentence why a checkpoint did not load, and what to do."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise ValueError(_reason(name, error)) from error
-
-
-def _reason(name: str, error: BaseException) -> str:
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    text = str(error)
-    if any(isinstance(one, GatedRepoError) for one in chain):
-        return (
-            f"{name} is gated: accept its terms at https://huggingface.co/{name}, log in with `hf auth login` (or set "
-            "HF_TOKEN), and load it again."
-        )
-    if any(isinstance(one, RevisionNotFoundError) for one in chain):
-        return f"{name} exists on the Hugging Face hub, but not the revision asked for."
-    if any(isinstance(one, RepositoryNotFoundError) for one in chain):
-        return (
-            f"{name} is neither a folder here nor a model on the Hugging Face hub (or it is private: `hf auth login`)."
-        )
-    if any(isinstance(one, (LocalEntryNotFoundError, OfflineModeIsEnabled)) for one in chain) or "connect" in text:
-        return (
-            f"{name} is not on this machine and the Hugging Face hub cannot be reached; load it once with a connection, give "
-            "a local folder, or use an embedded model (dx.load())."
-        )
-    if "does not recognize this architecture" in text or "Unrecognized model" in text:
-        return f"{name}: transformers {transformers.__version__} knows no such model type. {_supported()}"
-    return f"{name} could not be loaded: {text.strip().splitlines()[0] if text.strip() else type(error).__name__}"
-
-
-def _supported() -> str:
-    kinds = ", ".join(kind for name in plugins.names("families") for kind in plugins.get("families", name).MODEL_TYPES)
-    return (
-        f"Supported are {kinds}. To add a family, write one file in dexar_widgets/families/ or register a module under the "
-        "entry point group 'dexar_widgets.families'."
-    )

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
+from dexar_widgets.families._verification import HOW_TO_ADD
 from dexar_widgets.types import Box, Grid, Kind, TokenLayout
 
-__all__ = ["covered_box", "image_layout", "token_pieces"]
+__all__ = ["covered_box", "image_layout", "patch_grid", "patch_rows_cols", "token_pieces"]
 
 Size = tuple[int, int]
 
@@ -33,26 +35,44 @@ def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids), **options)) if len(ids) else ""
 
 
+def patch_rows_cols(vision: Any) -> tuple[int, int]:
+    """Rows and columns of a vision transformer's patches, from its configuration."""
+    image, patch = vision.image_size, vision.patch_size
+    if not isinstance(image, int) or not isinstance(patch, int):
+        raise ValueError(
+            f"vision_config.image_size is {image!r} and patch_size {patch!r}; verified are square ones. {HOW_TO_ADD}"
+        )
+    return image // patch, image // patch
+
+
+def patch_grid(vision: Any, image_processor: Any, pixels: Float[Tensor, "1 3 height width"], size: Size) -> Grid:
+    """The grid of a vision transformer on a processed image; ``size`` is the original's (width, height)."""
+    rows, cols = patch_rows_cols(vision)
+    patch = vision.patch_size
+    height, width = pixels.shape[-2:]
+    if (height // patch, width // patch) != (rows, cols):
+        raise ValueError(
+            f"The processor gave {width}×{height} pixels, {height // patch}×{width // patch} patches, but the vision "
+            f"tower expects a {rows}×{cols} grid; is the processor of another checkpoint?"
+        )
+    seen = (cols * patch, rows * patch)  # a rest that fills no patch is not seen
+    return Grid(rows, cols, covered_box(image_processor, size, processed=(width, height), seen=seen), size)
+
+
 def covered_box(image_processor: Any, size: Size, *, processed: Size, seen: Size) -> Box:
     """The part of the original image that the grid covers, in its pixels (beyond it where a processor pads).
 
-    ``size`` is the original's (width, height), ``processed`` the pixel values' and ``seen`` the part of those
-    that whole patches cover.
+    All sizes are (width, height): the original's, the pixel values', and the part of those the grid sees.
     """
-    box, expected = _frame(image_processor, size)
+    (left, top, right, bottom), expected = _frame(image_processor, size)
     if expected != processed:
         raise ValueError(
-            f"{type(image_processor).__name__} gave {processed[0]}×{processed[1]} pixels for a {size[0]}×{size[1]} image; "
-            f"its resize and crop settings say {expected[0]}×{expected[1]}. Its geometry is not known, so maps could not "
-            "be placed on the image."
+            f"{type(image_processor).__name__} gave {processed[0]}×{processed[1]} pixels for a {size[0]}×{size[1]} "
+            f"image; its resize and crop settings say {expected[0]}×{expected[1]}. Its geometry is not known, so maps "
+            "could not be placed on the image."
         )
-    left, top, right, bottom = box
-    return (
-        left,
-        top,
-        left + (right - left) * seen[0] / processed[0],
-        top + (bottom - top) * seen[1] / processed[1],
-    )
+    scale_x, scale_y = (right - left) / processed[0], (bottom - top) / processed[1]
+    return (left, top, left + seen[0] * scale_x, top + seen[1] * scale_y)
 
 
 def _frame(image_processor: Any, size: Size) -> tuple[Box, Size]:
@@ -84,7 +104,8 @@ def _resized(size: Size, target: Any) -> Size:
     if names.get("shortest_edge") and not names.get("longest_edge"):
         short, edge = min(size), int(names["shortest_edge"])
         # Truncated, as transformers' get_resize_output_image_size does.
-        return tuple(edge if side == short else int(edge * side / short) for side in size)  # type: ignore[return-value]
+        width, height = (edge if side == short else int(edge * side / short) for side in size)
+        return width, height
     raise ValueError(f"The image processor resizes to {names}; known are height and width, or shortest_edge alone.")
 
 
@@ -105,8 +126,8 @@ def image_layout(
     expected = grid.rows * grid.cols + pooled
     if len(at) != expected:
         raise ValueError(
-            f"The prompt holds {len(at)} image tokens but the model gives {grid.rows}×{grid.cols} cells and {pooled} pooled "
-            f"({expected}); do the processor's patch size and number of additional tokens match the model?"
+            f"The prompt holds {len(at)} image tokens but the model gives {grid.rows}×{grid.cols} cells and {pooled} "
+            f"pooled: {expected}; do the processor's patch size and number of additional tokens match the model?"
         )
     cells = np.full((len(ids), 3), -1)
     cells[at[pooled:]] = np.stack(

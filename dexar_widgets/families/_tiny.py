@@ -1,14 +1,17 @@
 """Vocabularies and weights for the families' tiny models, made in code: no download, no file."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import GenerationConfig
 
-__all__ = ["byte_tokens", "learned", "only_words", "seeded", "word_by_word"]
+__all__ = ["BYTES", "random_model", "vocabulary"]
+
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+"""The byte-fallback tokens of sentencepiece vocabularies."""
 
 _TEXT = (
     "USER: Classify the image. ASSISTANT: What is on the table? A red cup and a blue ball.\n"
@@ -17,43 +20,38 @@ _TEXT = (
 )
 
 
-def learned(pre_tokenizer: Any, *, size: int, alphabet: Sequence[str] = ()) -> tuple[list[str], list[tuple[str, str]]]:
-    """Characters and merged pieces learned from a few sentences, and the merges, in order."""
+def vocabulary(
+    tokens: Sequence[str], pre_tokenizer: Any, *, size: int, alphabet: Sequence[str] = ()
+) -> tuple[dict[str, int], Any, list[int]]:
+    """A vocabulary of ``tokens`` and pieces learned from a few sentences, the merges, and the ids that are words."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer
+    # Punctuation and newlines apart, so that no piece joins two words.
+    apart = [pre_tokenizers.Punctuation(), pre_tokenizers.Split("\n", "isolated")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizer, *apart])
     trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=list(alphabet))
     tokenizer.train_from_iterator([_TEXT] * 2, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    return pieces, [(first, second) for first, second in model["merges"]]
+    merges = [(first, second) for first, second in model["merges"]]
+    words = [len(tokens) + index for index, piece in enumerate(pieces) if len(piece) > 1]
+    return {token: index for index, token in enumerate([*tokens, *pieces])}, merges, words
 
 
-def byte_tokens() -> list[str]:
-    """The 256 byte-fallback tokens of sentencepiece vocabularies."""
-    return [f"<0x{byte:02X}>" for byte in range(256)]
+def random_model(kind: Any, config: Any, *, seed: int, words: Sequence[int], generation: Mapping[str, Any]) -> Any:
+    """A model with random weights whose greedy answers are made of ``words`` and do not end early.
 
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Random numbers from ``seed``, leaving the caller's generator as it was."""
+    The unembedding is zero elsewhere. Where the embedding is tied to it, it is made small: otherwise each answer
+    would repeat its last token.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        yield
-
-
-def only_words(model: Any, pieces: Sequence[str], *, first: int) -> None:
-    """Zero the unembedding except for pieces that are not blank (ids from ``first`` on).
-
-    Greedy answers are then made of words and do not end early.
-    """
+        model = kind(config).eval()
     weight = model.get_output_embeddings().weight
     silent = torch.ones(len(weight), dtype=torch.bool)
-    silent[[first + index for index, piece in enumerate(pieces) if piece.strip("▁Ġ\n ")]] = False
+    silent[list(words)] = False
     with torch.no_grad():
         weight[silent] = 0
-
-
-def word_by_word(pre_tokenizer: Any) -> Any:
-    """``pre_tokenizer``, with punctuation and newlines apart, so that no learned piece joins two words."""
-    newlines = pre_tokenizers.Split("\n", "isolated")
-    return pre_tokenizers.Sequence([pre_tokenizer, pre_tokenizers.Punctuation(), newlines])
+        if model.get_input_embeddings().weight is weight:
+            weight *= 0.05
+    model.generation_config = GenerationConfig(**generation)  # type: ignore[no-untyped-call]
+    return model

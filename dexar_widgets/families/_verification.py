@@ -16,7 +16,7 @@ HOW_TO_ADD = (
 # initialisation, dropout (off in evaluation mode), activations and positions, which the model's own forward applies.
 HARMLESS = (
     set(PreTrainedConfig().to_dict())
-    | set(GenerationConfig().to_dict())
+    | set(GenerationConfig().to_dict())  # type: ignore[no-untyped-call]
     | set(
         "activation_dropout activation_function add_cross_attention "
         "attention_bias attention_dropout attn_implementation auto_map bad_words_ids cross_attention_hidden_size "
@@ -53,8 +53,8 @@ def check_fields(
             if not all(one in verified[name] for one in (value if isinstance(value, list) else [value])):
                 accepted = ", ".join(map(repr, verified[name]))
                 raise ValueError(
-                    f"{where}.{name} is {value!r}, which was not verified (verified: {accepted}); the explanation could "
-                    f"be silently wrong. {HOW_TO_ADD}"
+                    f"{where}.{name} is {value!r}, which was not verified (verified: {accepted}); the explanation "
+                    f"could be silently wrong. {HOW_TO_ADD}"
                 )
         elif name not in HARMLESS and name not in harmless and (name not in defaults or defaults[name] != value):
             raise ValueError(

@@ -8,7 +8,7 @@ is the mean over the grid: it belongs to the image but to no cell.
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+from jaxtyping import Float
 from tokenizers import pre_tokenizers
 from torch import Tensor
 from transformers import (
@@ -19,12 +19,11 @@ from transformers import (
     Florence2ForConditionalGeneration,
     Florence2Processor,
     Florence2VisionConfig,
-    GenerationConfig,
 )
 
 from dexar_widgets.families import Anatomy, Prompt, identity
 from dexar_widgets.families._grids import covered_box, image_layout
-from dexar_widgets.families._tiny import learned, only_words, seeded
+from dexar_widgets.families._tiny import random_model, vocabulary
 from dexar_widgets.families._verification import check_fields, check_type
 from dexar_widgets.types import Grid, TokenLayout
 
@@ -76,9 +75,8 @@ def repair(processor: Any, config: Any) -> None:
     expected = rows * cols + _POOLED
     if processor.num_image_tokens != expected or processor.image_token_id != config.image_token_id:
         raise ValueError(
-            f"The processor writes {processor.num_image_tokens} image tokens of id {processor.image_token_id} but the model "
-            f"reads {rows}×{cols} + {_POOLED} = {expected} of id {config.image_token_id}; do model and processor belong "
-            "together?"
+            f"The processor writes {processor.num_image_tokens} image tokens of id {processor.image_token_id} but the "
+            f"model reads {rows}×{cols} + {_POOLED} = {expected} of id {config.image_token_id}; is it another's?"
         )
 
 
@@ -128,6 +126,7 @@ def anatomy(model: Any) -> Anatomy:
         unembedding=model.lm_head,
         softcap=None,
         vision_tower=model.model.vision_tower,
+        patch_features=lambda output: output.last_hidden_state[0].flatten(1).T,
         cross_attention=True,
     )
 
@@ -144,10 +143,15 @@ def layout(model: Any, processor: Any, inputs: Mapping[str, Tensor], size: tuple
 
 def tiny(*, seed: int = 0, layers: int = 3) -> tuple[Florence2ForConditionalGeneration, Florence2Processor]:
     """A model with random weights, a 4×4 grid and a pooled feature; it decodes with three beams, as real ones do."""
-    tokenizer, pieces, first = _tiny_tokenizer()
-    images = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)
+    vocab, merges, words = vocabulary(
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        size=400,
+        alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer: Any = BartTokenizer(vocab=vocab, merges=merges, extra_special_tokens={"image_token": "<image>"})
+    images: Any = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)
     images.image_seq_length = 16 + _POOLED
-    processor = Florence2Processor(images, tokenizer)
     config = Florence2Config(
         vision_config=Florence2VisionConfig(
             depths=(1, 1), patch_size=(7, 3), patch_stride=(4, 2), patch_padding=(3, 1), patch_prenorm=(False, True),
@@ -160,29 +164,17 @@ def tiny(*, seed: int = 0, layers: int = 3) -> tuple[Florence2ForConditionalGene
         ),
         image_token_id=tokenizer.image_token_id,
     )  # fmt: skip
-    with seeded(seed):
-        model = Florence2ForConditionalGeneration(config).eval()
-    with torch.no_grad():  # tied to the unembedding: at full size each answer would repeat its last token
-        model.get_input_embeddings().weight *= 0.1
-    only_words(model, pieces, first=first)
-    model.generation_config = GenerationConfig(
-        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_bos_token_id=0,
-        forced_eos_token_id=2, num_beams=3, no_repeat_ngram_size=3, early_stopping=True,
-    )  # fmt: skip
-    return model, processor
+    generation = {
+        "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_bos_token_id": 0,
+        "forced_eos_token_id": 2, "num_beams": 3, "no_repeat_ngram_size": 3, "early_stopping": True,
+    }  # fmt: skip
+    model = random_model(Florence2ForConditionalGeneration, config, seed=seed, words=words, generation=generation)
+    return model, Florence2Processor(images, tokenizer)
 
 
-def _tiny_tokenizer() -> tuple[BartTokenizer, list[str], int]:
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    pieces, merges = learned(pre_tokenizers.ByteLevel(add_prefix_space=False), size=400, alphabet=alphabet)
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer = BartTokenizer(
-        vocab={token: index for index, token in enumerate([*tokens, *pieces])},
-        merges=merges,
-        extra_special_tokens={"image_token": "<image>"},
-    )
-    words = [piece if len(piece) > 1 else "" for piece in pieces]  # no single bytes
-    return tokenizer, words, len(tokens)
+def _patch_features(output: Any) -> Float[Tensor, "patch feature"]:
+    features: Tensor = output.last_hidden_state[0].flatten(1).T  # of (feature, row, col), in row-major order
+    return features
 
 
 def _grid_size(config: Any, size: tuple[int, int]) -> tuple[int, int]:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Float, Int
 from tokenizers import pre_tokenizers
 from torch import Tensor
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
-    GenerationConfig,
     LlamaConfig,
     LlamaTokenizer,
     LlavaConfig,
@@ -27,10 +27,10 @@ from transformers import (
 )
 
 from dexar_widgets.families import Anatomy, Prompt
-from dexar_widgets.families._grids import covered_box, image_layout, token_pieces
-from dexar_widgets.families._tiny import byte_tokens, learned, only_words, seeded, word_by_word
-from dexar_widgets.families._verification import HOW_TO_ADD, check_fields, check_type
-from dexar_widgets.types import Grid, TokenLayout
+from dexar_widgets.families._grids import image_layout, patch_grid, patch_rows_cols, token_pieces
+from dexar_widgets.families._tiny import BYTES, random_model, vocabulary
+from dexar_widgets.families._verification import check_fields, check_type
+from dexar_widgets.types import TokenLayout
 
 MODEL_TYPES = ("llava",)
 CHECKPOINTS = ("llava-hf/llava-1.5-7b-hf", "llava-hf/bakLlava-v1-hf")
@@ -59,16 +59,16 @@ def verify(config: Any) -> None:
     check_fields(text, where="text_config", verified={}, harmless=("sliding_window",))
     if vision.model_type in _WITHOUT_CLASS_TOKEN and config.vision_feature_select_strategy == "default":
         raise ValueError(
-            "config.vision_feature_select_strategy is 'default', which drops the first feature, but a SigLIP tower has no "
-            "class token: a patch would be missing from the grid. Verified with SigLIP is 'full'."
+            "config.vision_feature_select_strategy is 'default', which drops the first feature, but a SigLIP tower has "
+            "no class token: a patch would be missing from the grid. Verified with SigLIP is 'full'."
         )
-    _grid_size(config)
+    patch_rows_cols(vision)
 
 
 def repair(processor: Any, config: Any) -> None:
     """Complete the fields that processors saved before transformers 4.47 lack, or raise `ValueError`."""
     vision, strategy = config.vision_config, config.vision_feature_select_strategy
-    class_tokens = int(vision.model_type in _WITH_CLASS_TOKEN)
+    class_tokens = int(_has_class_token(config))
     if processor.patch_size is None:
         processor.patch_size = vision.patch_size
     if processor.vision_feature_select_strategy is None:
@@ -87,8 +87,8 @@ def repair(processor: Any, config: Any) -> None:
             )
     if processor.image_token_id != config.image_token_id:
         raise ValueError(
-            f"The processor's image token {processor.image_token!r} has id {processor.image_token_id} but the model reads "
-            f"the image at id {config.image_token_id}; do model and processor belong together?"
+            f"The processor's image token {processor.image_token!r} has id {processor.image_token_id} but the model "
+            f"reads the image at id {config.image_token_id}; do model and processor belong together?"
         )
 
 
@@ -107,52 +107,40 @@ def prompt(processor: Any, prompt: str | None) -> Prompt:
 
 def anatomy(model: Any) -> Anatomy:
     """Where things are in a LLaVA model: the decoder's self-attention is explained."""
-    decoder = model.model.language_model
+    config, decoder = model.config, model.model.language_model
     attentions = tuple(layer.self_attn for layer in decoder.layers)
+
+    def patch_features(output: Any) -> Float[Tensor, "patch feature"]:
+        layer = config.vision_feature_layer
+        chosen = [output.hidden_states[index] for index in ([layer] if isinstance(layer, int) else layer)]
+        return torch.cat(chosen, dim=-1)[0, int(_has_class_token(config)) :]
+
     return Anatomy(
         decoder=model.model,
         blocks=tuple(decoder.layers),
         attentions=attentions,
         projections=tuple(attention.o_proj for attention in attentions),
-        heads=model.config.text_config.num_attention_heads,
+        heads=config.text_config.num_attention_heads,
         final_norm=decoder.norm,
         unembedding=model.lm_head,
         softcap=None,
         vision_tower=model.model.vision_tower,
-        patch_features=lambda output: _patch_features(model.config, output),
-        windows=(getattr(model.config.text_config, "sliding_window", None),) * len(attentions),
+        patch_features=patch_features,
+        windows=(getattr(config.text_config, "sliding_window", None),) * len(attentions),
     )
-
-
-def _patch_features(config: Any, output: Any) -> Tensor:
-    """The features the projector reads, less the class token; the last layer's where several are joined."""
-    chosen = config.vision_feature_layer
-    features: Tensor = output.hidden_states[chosen if isinstance(chosen, int) else chosen[-1]][0]
-    return features[1:] if config.vision_config.model_type in _WITH_CLASS_TOKEN else features
 
 
 def layout(model: Any, processor: Any, inputs: Mapping[str, Tensor], size: tuple[int, int]) -> TokenLayout:
     """What stands at each position of the prompt; with strategy 'full' a CLIP class token is pooled (no cell)."""
     config = model.config
-    rows, cols = _grid_size(config)
-    patch = config.vision_config.patch_size
-    height, width = inputs["pixel_values"].shape[-2:]
-    if (height // patch, width // patch) != (rows, cols):
-        raise ValueError(
-            f"The processor gave {width}×{height} pixels, {height // patch}×{width // patch} patches, but the vision tower "
-            f"expects a {rows}×{cols} grid; is the processor of another checkpoint?"
-        )
-    seen = (cols * patch, rows * patch)
-    box = covered_box(processor.image_processor, size, processed=(width, height), seen=seen)
-    class_token = config.vision_config.model_type in _WITH_CLASS_TOKEN
     ids = inputs["input_ids"][0].cpu().numpy()
     return image_layout(
         processor.tokenizer,
         ids,
         image_id=config.image_token_id,
-        grid=Grid(rows, cols, box, size),
+        grid=patch_grid(config.vision_config, processor.image_processor, inputs["pixel_values"], size),
         system=_template_tokens(processor, ids, config.image_token_id),
-        pooled=int(class_token and config.vision_feature_select_strategy == "full"),
+        pooled=int(_has_class_token(config) and config.vision_feature_select_strategy == "full"),
     )
 
 
@@ -168,44 +156,52 @@ def tiny(
 
     SigLIP has no class token and keeps every feature (strategy 'full').
     """
-    tokenizer, pieces = _tiny_tokenizer()
-    sizes = {
-        "vocab_size": -(-len(tokenizer) // 64) * 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": layers,
-        "num_attention_heads": 4, "max_position_embeddings": 512, "initializer_range": 0.2, "pad_token_id": tokenizer.pad_token_id,
+    tokens = ["<unk>", "<s>", "</s>", *BYTES]
+    vocab, merges, words = vocabulary(tokens, pre_tokenizers.Metaspace(), size=180)
+    tokenizer: Any = LlamaTokenizer(
+        vocab=vocab,
+        merges=merges,
+        add_bos_token=True,
+        pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    sizes: dict[str, Any] = {
+        "vocab_size": -(-len(tokenizer) // 64) * 64, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": layers, "num_attention_heads": 4, "max_position_embeddings": 512,
+        "initializer_range": 0.2, "pad_token_id": tokenizer.pad_token_id,
     }  # fmt: skip
-    tower = {
-        "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
-        "patch_size": 8,
+    tower: dict[str, Any] = {
+        "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 32, "patch_size": 8,
     }  # fmt: skip
-    strategy: Literal["default", "full"] = "default" if vision == "clip" else "full"
+    grouped: dict[str, Any] = {"num_key_value_heads": 2, "sliding_window": sliding_window}
     config = LlavaConfig(
-        text_config=LlamaConfig(**sizes)
-        if text == "llama"
-        else MistralConfig(**sizes, num_key_value_heads=2, sliding_window=sliding_window),
+        text_config=LlamaConfig(**sizes) if text == "llama" else MistralConfig(**sizes, **grouped),
         vision_config=CLIPVisionConfig(**tower, projection_dim=24) if vision == "clip" else SiglipVisionConfig(**tower),
         image_token_index=tokenizer.image_token_id,
         image_seq_length=16,
-        vision_feature_select_strategy=strategy,
+        vision_feature_select_strategy="default" if vision == "clip" else "full",
         vision_feature_layer=-2,
     )
-    with seeded(seed):
-        model = LlavaForConditionalGeneration(config).eval()
-    only_words(model, pieces, first=tokenizer.convert_tokens_to_ids(pieces[0]))
-    model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=2, pad_token_id=tokenizer.pad_token_id)
-    images = (
-        CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-        if vision == "clip"
-        else SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    )
-    processor = LlavaProcessor(
+    generation = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": tokenizer.pad_token_id}
+    model = random_model(LlavaForConditionalGeneration, config, seed=seed, words=words, generation=generation)
+    return model, _tiny_processor(tokenizer, config)
+
+
+def _tiny_processor(tokenizer: Any, config: Any) -> LlavaProcessor:
+    square = {"height": 32, "width": 32}
+    if _has_class_token(config):
+        images: Any = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
+    else:
+        images = SiglipImageProcessorPil(size=square)
+    return LlavaProcessor(  # type: ignore[no-untyped-call]
         images,
         tokenizer,
         patch_size=8,
-        vision_feature_select_strategy=strategy,
-        num_additional_image_tokens=int(vision == "clip"),
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
+        num_additional_image_tokens=int(_has_class_token(config)),
         chat_template=_TINY_TEMPLATE,
     )
-    return model, processor
 
 
 # As in llava-hf's repositories: images first, then text; the tokenizer adds <s>.
@@ -217,26 +213,8 @@ _TINY_TEMPLATE = (
 )
 
 
-def _tiny_tokenizer() -> tuple[LlamaTokenizer, list[str]]:
-    pieces, merges = learned(word_by_word(pre_tokenizers.Metaspace()), size=180)
-    tokens = ["<unk>", "<s>", "</s>", *byte_tokens()]
-    tokenizer = LlamaTokenizer(
-        vocab={token: index for index, token in enumerate([*tokens, *pieces])},
-        merges=merges,
-        add_bos_token=True,
-        pad_token="<pad>",
-        extra_special_tokens={"image_token": "<image>"},
-    )
-    return tokenizer, pieces
-
-
-def _grid_size(config: Any) -> tuple[int, int]:
-    image, patch = config.vision_config.image_size, config.vision_config.patch_size
-    if not isinstance(image, int) or not isinstance(patch, int):
-        raise ValueError(
-            f"vision_config.image_size is {image!r} and patch_size {patch!r}; verified are square ones. {HOW_TO_ADD}"
-        )
-    return image // patch, image // patch
+def _has_class_token(config: Any) -> bool:
+    return config.vision_config.model_type in _WITH_CLASS_TOKEN
 
 
 def _chat(processor: Any, text: str) -> str:
@@ -247,8 +225,8 @@ def _chat(processor: Any, text: str) -> str:
     rendered = str(processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True))
     if rendered.count(processor.image_token) != 1 or text not in rendered:
         raise ValueError(
-            f"The processor's chat template gave {rendered!r}; expected the text and one {processor.image_token!r}. Put "
-            "the placeholder into the prompt to bypass the template."
+            f"The processor's chat template gave {rendered!r}; expected the text and one {processor.image_token!r}. "
+            "Put the placeholder into the prompt to bypass the template."
         )
     return rendered
 
@@ -265,17 +243,18 @@ def _with_one_bos(processor: Any, text: str) -> str:
     return text if text.startswith(bos) or not _chat(processor, "a").startswith(bos) else bos + text
 
 
-def _template_tokens(processor: Any, ids: Any, image_id: int) -> Bool[np.ndarray, " token"]:
+def _template_tokens(processor: Any, ids: Int[np.ndarray, " token"], image_id: int) -> Bool[np.ndarray, " token"]:
     """True for the tokens of system prompt and roles: what the template puts before and after the user's words."""
-    pieces = token_pieces(processor.tokenizer, ids.tolist(), image_id=image_id)
-    special = {*processor.tokenizer.all_special_ids, image_id}
-    text = "".join("" if token in special else piece for token, piece in zip(ids.tolist(), pieces, strict=True))
-    mark = "\x00"
-    skeleton = re.sub("|".join(map(re.escape, processor.tokenizer.all_special_tokens)), "", _chat(processor, mark))
-    before, after = (re.escape(part.strip()) for part in skeleton.split(mark))
-    first = re.search(before, text) if before else None
-    last = re.search(rf"\s*{after}\s*$", text) if after else None
-    start, stop = first.end() if first else 0, last.start() if last else len(text)
-    ends = np.cumsum([0 if token in special else len(piece) for token, piece in zip(ids.tolist(), pieces, strict=True)])
+    tokenizer = processor.tokenizer
+    unread = {*tokenizer.all_special_ids, image_id}
+    pieces = token_pieces(tokenizer, ids.tolist(), image_id=image_id)
+    texts = ["" if token in unread else piece for token, piece in zip(ids.tolist(), pieces, strict=True)]
+    text = "".join(texts)
+    words = "\x00"  # stands for the user's words
+    frame = re.sub("|".join(map(re.escape, tokenizer.all_special_tokens)), "", _chat(processor, words))
+    before, after = (part.strip() for part in frame.split(words))
+    start = text.find(before) + len(before) if before in text else 0
+    stop = len(text.rstrip().removesuffix(after).rstrip())
+    ends = np.cumsum([len(one) for one in texts])
     begins = np.r_[0, ends[:-1]]
-    return (ends <= start) | (begins >= stop)
+    return np.asarray((ends <= start) | (begins >= stop))
