@@ -35,6 +35,10 @@ class Explanation(Record):
     ``magnitude``: δ and ω read |G|. ``text_set``: what counts as text (see `filters.text_mask`).
     """
 
+    def steps_of(self, step: Step) -> tuple[int, ...]:
+        """The explained steps that an int, slice, sequence or word of the answer names (see `options.pick_steps`)."""
+        return pick_steps(self.generation, self.steps, step)
+
     def heatmap(
         self,
         step: Step,
@@ -63,7 +67,7 @@ class Explanation(Record):
             text_set=text_set,
             preset=preset,
         )
-        steps = pick_steps(self.generation, self.steps, step)
+        steps = self.steps_of(step)
         places = [self.steps.index(t) for t in steps]
         values = np.sum([self.evidence.token_map(place, options) for place in places], axis=0)
         weighted = bool(self.evidence.head_weights(options)[places].any())
@@ -179,7 +183,7 @@ class Explanation(Record):
 
     def visual_gradients(self, step: int, *, twice: bool = False) -> Float32[np.ndarray, "layer head visual"]:
         """One step's signed gradients on the visual tokens; ``twice``: last layer as preset ``released`` has it."""
-        (step,) = pick_steps(self.generation, self.steps, step)
+        (step,) = self.steps_of(step)
         return self.evidence.visual_gradients(self.steps.index(step), twice=twice)
 
     def flow(self, options: Options | None = None) -> Flow:
@@ -222,7 +226,7 @@ class Explanation(Record):
         from dexar_widgets.files import write_whole
         from dexar_widgets.widgets import html
 
-        page: str = html.page(self)
+        page = html.page(self)
         if path is not None:
             write_whole(path, page.encode())
         return page
@@ -253,6 +257,6 @@ class Explanation(Record):
         return shaded(self)
 
     def _repr_png_(self) -> bytes:
-        from dexar_widgets.display import overlay
+        from dexar_widgets.display import picture
 
-        return overlay(self.example.image, self.sequence_map())
+        return picture(self)

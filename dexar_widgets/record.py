@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,9 @@ from dexar_widgets.evidence import Evidence
 from dexar_widgets.options import PRESETS, Filter, Heads, Layers, Options, Preset, TextSet, accept, resolve
 from dexar_widgets.summary import KEEPS, Keep, Summary
 from dexar_widgets.types import ByValue, Example, Generation, GradientTensor, Lens, TokenLayout
+
+if TYPE_CHECKING:
+    from dexar_widgets.vlm import VLM
 
 __all__ = ["Record"]
 
@@ -23,7 +27,8 @@ class Record(ByValue):
 
     ``gradients`` is None with ``keep="summary"`` and holds the visual columns with ``keep="visual"``;
     ``summary`` is None with ``keep="full"``. ``provenance`` holds plain JSON values; its ``family``
-    decides whether preset ``released`` applies.
+    decides whether preset ``released`` applies. ``vlm`` is a weak reference to the model that was
+    explained, if it was; it is neither compared nor saved.
     """
 
     example: Example
@@ -37,6 +42,7 @@ class Record(ByValue):
     attention: Float[np.ndarray, "step layer head token"] | None = None
     patch_norm: Float[np.ndarray, " token"] | None = None
     lens: Lens | None = None
+    vlm: "ReferenceType[VLM] | None" = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         accept("keep", self.keep, KEEPS)
@@ -76,6 +82,14 @@ class Record(ByValue):
     def evidence(self) -> Evidence:
         """What was kept of the pass, with one way to ask for it."""
         return Evidence(self.layout, self.gradients, self.summary, self.provenance.get("family"))
+
+    def model(self) -> "VLM":
+        """The model that was explained, while it is in memory."""
+        found = self.vlm() if self.vlm is not None else None
+        if found is None:
+            name = self.provenance.get("model", "the model")
+            raise ValueError(f"This explanation does not know its model any more; load {name} and pass it as vlm=.")
+        return found
 
     def options(
         self,

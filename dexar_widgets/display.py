@@ -1,0 +1,51 @@
+"""How an explanation shows itself in a notebook cell without the widget: shaded words, and the map over the image."""
+
+import io
+from base64 import b64encode
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from dexar_widgets.explanation import Explanation
+
+__all__ = ["picture", "shaded"]
+
+_LONGEST_SIDE = 448
+
+
+def picture(e: "Explanation") -> bytes:
+    """The answer's map over the image, as a PNG of at most 448 pixels a side."""
+    from dexar_widgets.figures import overlay  # figures imports explanations
+
+    shown = Image.fromarray(overlay(e.example.image, e.sequence_map()))
+    scale = _LONGEST_SIDE / max(shown.size)
+    size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
+    buffer = io.BytesIO()
+    shown.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def shaded(e: "Explanation") -> str:
+    """The answer, each word shaded by its visual weight relative to the largest, above the map of the whole answer."""
+    weights = e.word_weights()
+    largest = np.nanmax(weights)
+    spans = []
+    for word, weight in zip(e.generation.words, weights, strict=True):
+        known = np.isfinite(weight)
+        title = f"visual weight {weight:.3g}" if known else "not explained"
+        shade = weight / largest if known and largest > 0 else 0
+        spans.append(
+            f'<span title="{title}" style="background:rgba(253,174,42,{shade:.3f});padding:0 .15em">'
+            f"{escape(word.text.strip())}</span>"
+        )
+    whole = e.sequence_map()
+    note = "" if whole.status == "ok" else f"<p>The map of the whole answer is {whole.status}.</p>"
+    source = b64encode(picture(e)).decode()
+    return (
+        f'<div><p style="opacity:.7;margin:.2em 0">{escape(e.example.prompt)}</p>'
+        f'<p style="font-size:1.15em;margin:.2em 0">{" ".join(spans)}</p>'
+        f'<img alt="Map of the whole answer over the image" src="data:image/png;base64,{source}">{note}</div>'
+    )
