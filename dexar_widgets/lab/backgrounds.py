@@ -1,0 +1,78 @@
+"""The six textured backgrounds: fixed master textures, cut and scaled to the size asked for."""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from dexar_widgets.lab.world import BACKGROUNDS, MODEL_SIZE
+
+__all__ = ["OVERSIZE", "TEXTURES", "background_pixels"]
+
+TEXTURES = 40
+"""Textures per background; scenes cut them at different offsets."""
+
+OVERSIZE = 4 / 3
+"""Side of a texture in sides of a scene."""
+
+_MASTER = 512  # pixels: a 384-pixel scene cuts the master without scaling
+_UNITS = OVERSIZE * MODEL_SIZE
+
+
+def _noise(generator: np.random.Generator, cells: int) -> Float[np.ndarray, "side side 1"]:
+    lattice = Image.fromarray((generator.random((cells, cells)) * 255).astype(np.uint8))
+    return np.asarray(lattice.resize((_MASTER, _MASTER), Image.Resampling.BICUBIC), np.float32)[..., None] / 255
+
+
+def _grain(generator: np.random.Generator, *, smear: int = 1) -> Float[np.ndarray, "side side 1"]:
+    cells = _MASTER // 2
+    grain = generator.random((cells, cells)).astype(np.float32)
+    grain = sum((np.roll(grain, shift, 0) for shift in range(smear)), np.zeros_like(grain)) / smear
+    return grain.repeat(2, 0).repeat(2, 1)[..., None] - 0.5
+
+
+def _paint(name: str, generator: np.random.Generator) -> Float[np.ndarray, "side side 3"]:
+    axis = (np.arange(_MASTER, dtype=np.float32) + 0.5) / _MASTER * _UNITS
+    y, x = axis[:, None, None], axis[None, :, None]
+    smooth = _noise(generator, 8)
+    rgb = lambda *values: np.array(values, np.float32)  # noqa: E731 (a colour literal)
+    if name == "water":
+        wave = np.sin(y / generator.uniform(1.6, 2.6) + 2.2 * np.sin(x / generator.uniform(6, 10) + y * 0))
+        return rgb(40, 110, 165) + wave * rgb(22, 26, 26) + smooth * 20
+    if name == "sky":
+        return rgb(120, 180, 235) + y / _UNITS * rgb(80, 50, 15) + np.clip(smooth - 0.55, 0, 1) * rgb(300, 160, 60)
+    if name == "grass":
+        return rgb(80, 140, 60) + _grain(generator, smear=6) * 1.6 * rgb(80, 110, 50) + smooth * 25
+    if name == "sand":
+        return rgb(205, 180, 130) + _grain(generator) * 60 + smooth * 20
+    if name == "wall":
+        height = generator.integers(8, 11)
+        shifted = x + (y // height % 2) * height
+        mortar = (y % height < 1.2) | (shifted % (2 * height) < 1.2)
+        return np.where(mortar, rgb(200, 195, 185), rgb(165, 105, 85)) + smooth * 24 + _grain(generator) * 26
+    checks = (x // 6 + y // 6) % 2
+    first, second = generator.integers(60, 200, 3), generator.integers(60, 200, 3)
+    return (first * checks + second * (1 - checks)) * 0.45 + 70 + smooth * 40
+
+
+def _master(name: str, texture: int) -> Image.Image:
+    generator = np.random.default_rng((7, BACKGROUNDS.index(name), texture))
+    tint = generator.integers(-14, 15, 3)
+    return Image.fromarray(np.clip(_paint(name, generator) + tint, 0, 255).astype(np.uint8))
+
+
+@lru_cache(maxsize=3 * len(BACKGROUNDS) * TEXTURES)
+def _texture(name: str, texture: int, side: int) -> Image.Image:
+    return _master(name, texture).resize((side, side), Image.Resampling.BOX)
+
+
+def background_pixels(
+    name: str, texture: int, offset: tuple[float, float], *, flip: bool, brightness: float, size: int
+) -> Image.Image:
+    """A ``size`` × ``size`` cut of a texture; ``offset`` is its top left corner in sides of the scene."""
+    left, top = (round(value * size) for value in offset)
+    cut = _texture(name, texture, round(OVERSIZE * size)).crop((left, top, left + size, top + size))
+    if flip:
+        cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return cut.point([min(255, round(level * brightness)) for level in range(256)] * 3)

@@ -1,0 +1,174 @@
+"""``python -m dexar_widgets.lab.evaluate llava``: how often an embedded model is right, on scenes never trained on.
+
+Every answer is generated (greedy) from 384-pixel scenes through the model's own processor and chat
+template. Prints a table; writes ``evaluation.json`` and the model card beside the weights.
+"""
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from dexar_widgets.lab import CHECKPOINTS
+from dexar_widgets.lab.card import write_card
+from dexar_widgets.lab.language import KINDS, Kind, Turn, ask, caption_turn, parse_caption
+from dexar_widgets.lab.scenes import draw
+from dexar_widgets.lab.specifications import Specification, specification
+from dexar_widgets.lab.world import MAX_OBJECTS
+
+__all__ = ["Accuracy", "evaluate", "wilson"]
+
+SEEDS = 10_000_000
+"""First seed of the evaluation scenes; training and validation seeds start at 2³⁶."""
+
+_CAPTION_GATES = {1: 0.98, 2: 0.95, 3: 0.85, 4: 0.78}
+_QUESTION_GATE = 0.90
+_BATCH = 50
+_LONGEST_ANSWER = 40
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Right answers of one task. ``right`` of a caption: the whole set of (colour, class) pairs is exact."""
+
+    task: str
+    right: int
+    n: int
+    gate: float
+    word_for_word: int
+
+    @property
+    def rate(self) -> float:
+        """Part of the answers that is right."""
+        return self.right / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the rate."""
+        return wilson(self.right, self.n)
+
+
+def wilson(right: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a proportion (95 % by default). Source: Wilson 1927, JASA 22:209."""
+    if not 0 <= right <= n or n == 0:
+        raise ValueError(f"{right} of {n} is no proportion.")
+    rate, scale = right / n, 1 + z * z / n
+    centre = (rate + z * z / (2 * n)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def evaluate(model: Any, processor: Any, *, n: int = 500, first_seed: int = SEEDS) -> list[Accuracy]:
+    """Accuracy of every task on ``n`` scenes each."""
+    results = []
+    for objects, gate in _CAPTION_GATES.items():
+        cases = islice(_captions(first_seed + objects * 1_000_000, objects), n)
+        results.append(_measure(model, processor, f"caption, {objects} object{'s' * (objects > 1)}", cases, gate))
+    for index, kind in enumerate(KINDS):
+        cases = islice(_questions(first_seed + (10 + index) * 1_000_000, kind), n)
+        results.append(_measure(model, processor, kind, cases, _QUESTION_GATE))
+    return results
+
+
+def _captions(seed: int, objects: int) -> Iterator[tuple[Specification, Turn]]:
+    for number in count(seed):
+        spec = specification(number, objects=objects)
+        yield spec, caption_turn(random.Random(number), spec)
+
+
+def _questions(seed: int, kind: Kind) -> Iterator[tuple[Specification, Turn]]:
+    for number in count(seed):
+        spec = specification(number, objects=number % MAX_OBJECTS + 1)
+        turn = ask(random.Random(number), spec, kind)
+        if turn is not None:
+            yield spec, turn
+
+
+def _measure(
+    model: Any, processor: Any, task: str, cases: Iterator[tuple[Specification, Turn]], gate: float
+) -> Accuracy:
+    right = exact = n = 0
+    while chunk := list(islice(cases, _BATCH)):
+        answers = _generate(model, processor, chunk)
+        for (_, turn), answer in zip(chunk, answers, strict=True):
+            same = answer == turn.answer.text
+            pairs = sorted(parse_caption(answer)) == sorted(parse_caption(turn.answer.text))
+            right += pairs if turn.kind == "caption" else same
+            exact += same
+            n += 1
+    return Accuracy(task, right, n, gate, exact)
+
+
+@torch.no_grad()
+def _generate(model: Any, processor: Any, cases: list[tuple[Specification, Turn]]) -> list[str]:
+    texts = [
+        processor.apply_chat_template(
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": turn.question}]}],
+            add_generation_prompt=True,
+        )
+        for _, turn in cases
+    ]
+    processor.tokenizer.padding_side = "left"
+    inputs = processor(images=[draw(spec, 384) for spec, _ in cases], text=texts, return_tensors="pt", padding=True)
+    inputs.pop("token_type_ids", None)
+    ids = model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
+    new = ids[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in processor.batch_decode(new, skip_special_tokens=True)]
+
+
+def _table(results: list[Accuracy]) -> Table:
+    table = Table("task", "right", "n", "rate", "95 % interval", "gate", "word for word")
+    for row in results:
+        low, high = row.interval
+        verdict = f"{row.gate:.2f} {'met' if row.rate >= row.gate else 'MISSED'}"
+        exact = f"{row.word_for_word / row.n:.3f}"
+        table.add_row(row.task, str(row.right), str(row.n), f"{row.rate:.3f}", f"{low:.3f}–{high:.3f}", verdict, exact)
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; exit status 1 where a gate is missed."""
+    parser = argparse.ArgumentParser(prog="python -m dexar_widgets.lab.evaluate", description=__doc__)
+    parser.add_argument("model", help="a shipped model's name, or a folder")
+    parser.add_argument("--scenes", type=int, default=500, help="scenes per task (default: 500)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--dry", action="store_true", help="write nothing beside the weights")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    folder = Path(options.model) if Path(options.model).is_dir() else CHECKPOINTS / options.model
+    if not folder.is_dir():
+        parser.error(f"{options.model} is neither a folder nor one of {sorted(p.name for p in CHECKPOINTS.iterdir())}")
+    started = time.monotonic()
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    results = evaluate(model, AutoProcessor.from_pretrained(folder), n=options.scenes)
+    report = {
+        "first_seed": SEEDS,
+        "seconds": round(time.monotonic() - started, 1),
+        "tasks": [{**asdict(row), "rate": row.rate, "interval": row.interval} for row in results],
+    }
+    if not options.dry:
+        (folder / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+        write_card(folder)
+    console = Console()
+    if options.json:
+        console.print_json(data=report)
+    else:
+        console.print(_table(results))
+    return 0 if all(row.rate >= row.gate for row in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
