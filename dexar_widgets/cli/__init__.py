@@ -1,0 +1,114 @@
+"""The command line: ``dexar demo | explain | check | models | doctor``.
+
+Every verb is a file of this folder; torch, transformers and pandas load inside the verbs, so that
+``dexar --help`` answers at once.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from dexar_widgets.cli import check, demo, doctor, explain, models
+
+__all__ = ["app", "main"]
+
+# click's ClickException, wherever this version of typer keeps it
+_Refusal: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="dexar",
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"dexar_widgets {version('dexar-widgets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _dexar(
+    *,
+    version: bool = typer.Option(
+        False, "--version", callback=lambda value: _version(value=value), is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error (may stand anywhere)."),
+) -> None:
+    """Why did this vision-language model say that? Word by word, which image regions drove the answer.
+
+    Exit status: 0 done, 1 done in part or failed, 2 the input or an option is wrong.
+    """
+
+
+demo.add(app)
+explain.add(app)
+check.add(app)
+models.add(app)
+doctor.add(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``dexar`` and return its exit status: 0 done, 1 failed, 2 bad input (one line on stderr)."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"]
+    _quiet(debug=debug)
+    try:
+        status = app(given, prog_name="dexar", standalone_mode=False)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", 130, debug=debug)
+    except _Refusal as error:
+        text: str = error.format_message()  # type: ignore[attr-defined]
+        return _fail(f"{text.rstrip('.')} (see dexar {_verb(given)}--help).", 2, debug=debug)
+    except typer.Abort:
+        return _fail("interrupted.", 130, debug=debug)
+    except MemoryError:
+        return _fail("out of memory; a smaller model, --dtype bfloat16 or --keep summary needs less.", 1, debug=debug)
+    except BrokenPipeError:  # the reader of our output went away: nothing to report, nobody to report to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        return _fail(_sentence(error), 2, debug=debug)
+    except Exception as error:  # noqa: BLE001 (the last line of defence: one line, the traceback on request)
+        if type(error).__name__ == "OutOfMemoryError":
+            return _fail("the accelerator is out of memory; try --device cpu or --dtype bfloat16.", 1, debug=debug)
+        return _fail(f"unexpected {type(error).__name__}: {_sentence(error)} (--debug shows where).", 1, debug=debug)
+    return status if isinstance(status, int) else 0
+
+
+def _verb(given: Sequence[str]) -> str:
+    verbs = {command.name for command in app.registered_commands}
+    return next((f"{word} " for word in given if word in verbs), "")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fail(message: str, status: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"dexar: {message}\n")
+    return status
+
+
+def _quiet(*, debug: bool) -> None:
+    """Third-party chatter is for --debug; what matters is in the notices that the verbs print."""
+    if debug:
+        return
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("dexar_widgets").setLevel(logging.ERROR)
+    import warnings
+
+    warnings.filterwarnings("ignore", module=r"(PIL|transformers|torch|huggingface_hub)\b")

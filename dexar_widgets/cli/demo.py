@@ -1,0 +1,56 @@
+"""``dexar demo``: a question, an answer, and why."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from dexar_widgets.cli import report
+from dexar_widgets.cli.choices import AsJson, Model
+from dexar_widgets.cli.outputs import refuse_folder, write_html
+from dexar_widgets.cli.terminal import ERR, OUT, notices
+
+SEED = 7
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the interactive page goes.")] = Path("demo.html"),
+    seed: Annotated[int, typer.Option(help="Which scene: any whole number.")] = SEED,
+    question: Annotated[str, typer.Option("--question", "-q", help="What to ask about it.")] = "What do you see?",
+    model: Model = "lab/llava",
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question about a scene with the embedded model, explain the answer, write a page to explore.
+
+    Works offline, on a laptop's CPU, in seconds.
+
+    Example: `dexar demo --seed 12 --question "How many objects are there?"`
+    """
+    refuse_folder(out)
+    with ERR.status("loading the embedded model …"):
+        import dexar_widgets as dx
+
+        scene = dx.lab.scene(seed, prompt=question)
+        vlm = dx.load(model)
+    with ERR.status("answering and explaining …"):
+        e = dx.explain(vlm, scene.image, question)
+    notices([*vlm.notices, *e.example.notices])
+    told = report.record(e, {}, scene)
+    told |= {"page": str(out), "seed": seed, "true_caption": scene.caption}
+    write_html(e, out)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    grid = e.layout.grids[0]
+    report.tell(told, grid=(grid.rows, grid.cols))
+    things = ", ".join(f"{thing.colour} {thing.name}" for thing in scene.spec.objects)
+    OUT.print(Text("in truth  ", style="bold") + Text(f"{things}; on {scene.spec.background.name}"), soft_wrap=True)
+    OUT.print(Text("explore   ", style="bold") + Text(str(out.resolve())), soft_wrap=True)

@@ -1,0 +1,70 @@
+"""An explanation told in the terminal: the answer shaded, and where each word's map peaks."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from dexar_widgets.cli.places import place_of, thing_at
+from dexar_widgets.cli.terminal import OUT, bar, shaded
+
+if TYPE_CHECKING:
+    from dexar_widgets.explanation import Explanation
+    from dexar_widgets.lab.scenes import Scene
+
+__all__ = ["record", "tell"]
+
+Choice = dict[str, Any]
+"""The options of `Explanation.heatmap` that were given on the command line."""
+
+
+def record(e: "Explanation", choice: Choice, scene: "Scene | None" = None) -> dict[str, Any]:
+    """What was asked, answered and seen, as plain values: one entry per explained word."""
+    weights = e.word_weights(e.options(**choice))
+    silenced = {one.step: str(one) for one in e.silenced(e.options(**choice))}
+    words = []
+    for word, weight in zip(e.generation.words, weights, strict=True):
+        steps = [step for step in word.steps if step in e.steps]
+        if not steps:
+            continue
+        heat = e.heatmap(steps, **choice)
+        place = place_of(heat)
+        entry = {
+            "word": word.text,
+            "steps": steps,
+            "weight": float(weight),
+            "status": heat.status,
+            "peak": None if place is None else place.as_dict(),
+            "why_empty": [silenced[step] for step in steps if step in silenced] if heat.status != "ok" else [],
+        }
+        if scene is not None:
+            entry["there"] = None if place is None else thing_at(scene, place)
+        words.append(entry)
+    return {"prompt": e.example.prompt, "answer": e.generation.text, "words": words}
+
+
+def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
+    """Print a `record`; ``grid`` is rows and columns of the map."""
+    words, weights = [entry["word"] for entry in told["words"]], [entry["weight"] for entry in told["words"]]
+    OUT.print(Text("question  ", style="bold") + Text(told["prompt"]), soft_wrap=True)
+    OUT.print(Text("answer    ", style="bold") + shaded(words, weights), soft_wrap=True)
+    OUT.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("word")
+    table.add_column("visual weight", min_width=16)
+    table.add_column(f"its map peaks (cell of {grid[0]}×{grid[1]})")
+    truth = any("there" in entry for entry in told["words"])
+    if truth:
+        table.add_column("what lies there")
+    most = max(weights, default=0.0)
+    for entry in told["words"]:
+        weight, peak = entry["weight"], entry["peak"]
+        share = weight / most if most > 0 and np.isfinite(weight) else 0.0
+        where = f"{peak['words']} (row {peak['row']}, col {peak['col']})" if peak else f"nowhere: {entry['status']}"
+        cells = [Text(entry["word"]), Text(f"{weight:5.2f} {bar(share)}"), Text(where)]
+        table.add_row(*cells, *([Text(entry["there"] or "")] if truth else []))
+    OUT.print(table)
+    OUT.print()
+    for reason in dict.fromkeys(reason for entry in told["words"] for reason in entry["why_empty"]):
+        OUT.print(Text(f"· {reason}"), style="dim", soft_wrap=True)
