@@ -1,0 +1,1 @@
+"""Interactive views of an explanation: the one encoder, and the offline page."""

@@ -1,0 +1,73 @@
+/** Values to colours. The tables are written by Python's `figures.py`, so that paper and screen agree. */
+
+import tables from "./colour_tables.json";
+import { extent } from "./maps";
+import { fromBase64 } from "./tensor";
+
+export type ColourName = keyof typeof tables;
+
+export const SEQUENTIAL: { name: ColourName; label: string }[] = [
+  { name: "cividis", label: "Cividis" },
+  { name: "viridis", label: "Viridis" },
+  { name: "inferno", label: "Inferno" },
+  { name: "grey", label: "Grey" },
+];
+/** For maps with negative values; its middle is zero. */
+export const DIVERGING: ColourName = "blue_red";
+
+const decoded = new Map<ColourName, Uint8Array>();
+
+/** 256 RGB triples, lowest value first. */
+export function table(name: ColourName): Uint8Array {
+  const rgb = decoded.get(name) ?? fromBase64(tables[name]);
+  decoded.set(name, rgb);
+  return rgb;
+}
+
+export interface Scale {
+  colours: ColourName;
+  low: number;
+  high: number;
+}
+
+/** From the map's least to its largest value; about zero where it has both signs. */
+export function scaleOf(map: ArrayLike<number>, sequential: ColourName): Scale {
+  const [low, high] = extent(map);
+  if (low >= 0) return { colours: sequential, low, high };
+  const reach = Math.max(-low, high);
+  return { colours: DIVERGING, low: -reach, high: reach };
+}
+
+/** A value's entry in the 256-colour table; 0 throughout for a constant map. */
+export function indexOf(value: number, { low, high }: Scale): number {
+  return high > low ? Math.round((255 * (value - low)) / (high - low)) : 0;
+}
+
+/** RGBA pixels; with `fade`, what is low (or near zero, on a signed scale) lets the image through. */
+export function paint(values: ArrayLike<number>, scale: Scale, opacity: number, fade: boolean): Uint8ClampedArray {
+  const rgb = table(scale.colours);
+  const alphas = Float32Array.from({ length: 256 }, (_, i) => 255 * opacity * (fade ? presence(i, scale) : 1));
+  const pixels = new Uint8ClampedArray(values.length * 4);
+  for (let i = 0; i < values.length; i++) {
+    const at = indexOf(values[i]!, scale);
+    pixels[4 * i] = rgb[3 * at]!;
+    pixels[4 * i + 1] = rgb[3 * at + 1]!;
+    pixels[4 * i + 2] = rgb[3 * at + 2]!;
+    pixels[4 * i + 3] = alphas[at]!;
+  }
+  return pixels;
+}
+
+function presence(index: number, { low }: Scale): number {
+  const unit = index / 255;
+  return low < 0 ? Math.abs(2 * unit - 1) : Math.min(1, 0.1 + 1.2 * unit);
+}
+
+/** The scale from left to right, as a CSS gradient. */
+export function gradient({ colours }: Pick<Scale, "colours">): string {
+  const rgb = table(colours);
+  const stops = [0, 32, 64, 96, 128, 160, 192, 224, 255].map(
+    (at) => `rgb(${rgb[3 * at]} ${rgb[3 * at + 1]} ${rgb[3 * at + 2]}) ${((100 * at) / 255).toFixed(1)}%`,
+  );
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}

@@ -1,0 +1,126 @@
+/** Elements without a framework. Text from a model only ever becomes a text node. */
+
+import { effect } from "@preact/signals-core";
+
+let disposers: (() => void)[] | undefined;
+
+/** An effect that ends with the view it belongs to. */
+export function watch(run: () => void): void {
+  const dispose = effect(run);
+  disposers?.push(dispose);
+}
+
+/** Build a view; the second value ends all that it watches. */
+export function scoped<T>(build: () => T): [T, () => void] {
+  const outer = disposers;
+  const mine: (() => void)[] = [];
+  disposers = mine;
+  try {
+    const end = () => {
+      for (const dispose of mine.splice(0)) dispose();
+    };
+    return [build(), end];
+  } finally {
+    disposers = outer;
+  }
+}
+
+type Child = Node | string | null | undefined;
+type Attributes = Record<string, string | number | boolean | undefined>;
+
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  setAll(node, attributes);
+  append(node, children);
+  return node;
+}
+
+export function svg(tag: string, attributes: Attributes = {}, ...children: Child[]): SVGElement {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setAll(node, attributes);
+  append(node, children);
+  return node;
+}
+
+export function setAll(node: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false) node.removeAttribute(name);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+function append(node: Element, children: Child[]): void {
+  for (const child of children) if (child !== null && child !== undefined) node.append(child);
+}
+
+export interface Choice<T extends string> {
+  value: T;
+  label: string;
+  title?: string;
+}
+
+interface Control<T> {
+  get: () => T;
+  set: (value: T) => void;
+}
+
+let serial = 0;
+export const newId = (stem: string): string => `dexar-${stem}-${++serial}`;
+
+/** A row of radio buttons that looks like one control. */
+export function segmented<T extends string>(legend: string, choices: Choice<T>[], control: Control<T>): HTMLElement {
+  const name = newId("choice");
+  const inputs = choices.map(({ value, label, title }) => {
+    const input = el("input", { type: "radio", name, value });
+    input.addEventListener("change", () => control.set(value));
+    return el("label", { title }, input, el("span", {}, label));
+  });
+  const group = el("div", { class: "segmented", role: "radiogroup", "aria-label": legend }, ...inputs);
+  watch(() => {
+    const value = control.get();
+    for (const label of inputs)
+      (label.firstChild as HTMLInputElement).checked = (label.firstChild as HTMLInputElement).value === value;
+  });
+  return group;
+}
+
+export function select<T extends string>(label: string, choices: Choice<T>[], control: Control<T>): HTMLElement {
+  const id = newId("select");
+  const box = el("select", { id }, ...choices.map(({ value, label }) => el("option", { value }, label)));
+  box.addEventListener("change", () => control.set(box.value as T));
+  watch(() => {
+    box.value = control.get();
+  });
+  return el("span", { class: "field" }, el("label", { for: id }, label), box);
+}
+
+export function slider(
+  label: string,
+  range: { min: number; max: number; step: number },
+  control: Control<number>,
+  say: (value: number) => string,
+): HTMLElement {
+  const id = newId("slider");
+  const input = el("input", { id, type: "range", ...range });
+  const output = el("output", { for: id });
+  input.addEventListener("input", () => control.set(Number(input.value)));
+  watch(() => {
+    input.value = String(control.get());
+    output.textContent = say(control.get());
+    input.setAttribute("aria-valuetext", say(control.get()));
+  });
+  return el("span", { class: "field slider" }, el("label", { for: id }, label), input, output);
+}
+
+export function checkbox(label: string, control: Control<boolean>): HTMLElement {
+  const input = el("input", { type: "checkbox" });
+  input.addEventListener("change", () => control.set(input.checked));
+  watch(() => {
+    input.checked = control.get();
+  });
+  return el("label", { class: "check" }, input, label);
+}

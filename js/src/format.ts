@@ -1,0 +1,40 @@
+/** Numbers and names as sentences use them. */
+
+import type { Explanation } from "./wire";
+
+/** Three significant digits; powers of ten only where plain digits would be unreadable. */
+export function number(value: number): string {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(2).replace("-", "−").replace("e+", "e");
+  return value.toPrecision(3).replace(/^-/, "−");
+}
+
+export const percent = (share: number): string => `${Math.round(100 * share)} %`;
+
+export const quoted = (text: string): string => `“${text.trim() || "␣"}”`;
+
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** A token's piece, without the marks that tokenisers put for spaces. */
+export function piece(text: string): string {
+  return text.replace(/^[▁Ġ ]+/u, "") || "␣";
+}
+
+export function listed(items: string[], most = 6): string {
+  const shown = items.slice(0, most);
+  const rest = items.length - shown.length;
+  if (rest > 0) return `${shown.join(", ")} and ${rest} more`;
+  return shown.length > 1 ? `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}` : (shown[0] ?? "");
+}
+
+/** Where a cell lies, in words. */
+export function place(e: Explanation, cell: number): string {
+  const { rows, cols } = e.header.grid;
+  const vertical = third((Math.floor(cell / cols) + 0.5) / rows, "upper", "middle", "lower");
+  const horizontal = third(((cell % cols) + 0.5) / cols, "left", "centre", "right");
+  return vertical === "middle" && horizontal === "centre" ? "centre" : `${vertical} ${horizontal}`;
+}
+
+const third = (at: number, low: string, mid: string, high: string): string =>
+  at < 1 / 3 ? low : at > 2 / 3 ? high : mid;

@@ -1,0 +1,165 @@
+/** From blocks to maps over the image: `maps.py` again. Maps are raw, one value per cell, row-major. */
+
+import { headWeights, type Options, stepWeights } from "./filters";
+import type { Block } from "./tensor";
+import { type Explanation, need } from "./wire";
+
+export type CellMap = Float64Array;
+
+/** Whether the data at hand give the maps of these options. */
+export function canMap(e: Explanation, o: Options): boolean {
+  return e.blocks.has("tensor") || (o.relu && e.blocks.has(mapsName(o)));
+}
+
+const mapsName = (o: Options): string => (o.headFilter === "none" ? "maps/none" : `maps/${o.textSet}/${o.headFilter}`);
+
+/** The block of a layer, and the entry at which the layer's values begin in units of `entries`. */
+function rowOf(e: Explanation, name: string, step: number, layer: number, o: Options): [Block, number] {
+  const last = layer === e.size.layers - 1;
+  if (o.preset === "released" && last) return [need(e, `twice/${name}`), step];
+  return [need(e, name), step * e.size.layers + layer];
+}
+
+function add(out: CellMap, block: Block, row: number, weight: number, relu: boolean): void {
+  const cells = out.length;
+  const start = row * cells;
+  const factor = weight * (block.scale?.[Math.floor(start / block.inner)] ?? 1);
+  if (factor === 0) return;
+  for (let cell = 0; cell < cells; cell++) {
+    const value = block.data[start + cell]!;
+    if (value > 0 || !relu) out[cell]! += factor * value;
+  }
+}
+
+/** One step's Σ δ·G⁺ over the chosen layers and all heads (Eq. 5 before its min–max). */
+export function tokenMap(e: Explanation, step: number, o: Options, delta = headWeights(e, o)): CellMap {
+  const { layers, heads, cells } = e.size;
+  const out = new Float64Array(cells);
+  const exact = e.blocks.has("tensor");
+  for (let layer = o.layers[0]; layer <= o.layers[1]; layer++) {
+    const [block, row] = rowOf(e, exact ? "tensor" : mapsName(o), step, layer, o);
+    if (!exact) add(out, block, row, 1, true);
+    else
+      for (let head = 0; head < heads; head++)
+        add(out, block, row * heads + head, delta[(step * layers + layer) * heads + head]!, o.relu);
+  }
+  return out;
+}
+
+/** Several steps' maps, summed raw. */
+export function sumMap(e: Explanation, steps: number[], o: Options): CellMap {
+  const delta = headWeights(e, o);
+  const out = new Float64Array(e.size.cells);
+  for (const step of steps) accumulate(out, tokenMap(e, step, o, delta), 1);
+  return out;
+}
+
+/** The whole answer's map (Eq. 6 before its min–max): words weighted by ω, each scaled 0–1 by the `paper` preset. */
+export function sequenceMap(e: Explanation, o: Options): CellMap {
+  const delta = headWeights(e, o);
+  const out = new Float64Array(e.size.cells);
+  stepWeights(e, o).forEach((weight, step) => {
+    if (weight === 0) return;
+    const map = tokenMap(e, step, o, delta);
+    accumulate(out, o.preset === "released" ? map : minmax(map), weight);
+  });
+  return out;
+}
+
+function accumulate(out: CellMap, map: CellMap, weight: number): void {
+  for (let cell = 0; cell < out.length; cell++) out[cell]! += weight * map[cell]!;
+}
+
+export interface Share {
+  layer: number;
+  head: number;
+  share: number;
+}
+
+/** The heads that contribute most to one cell of the steps' summed map; needs every head's numbers. */
+export function topHeads(e: Explanation, steps: readonly number[], cell: number, o: Options, count: number): Share[] {
+  if (!e.blocks.has("tensor")) return [];
+  const { layers, heads, cells } = e.size;
+  const delta = headWeights(e, o);
+  const shares: Share[] = [];
+  let total = 0;
+  for (let layer = o.layers[0]; layer <= o.layers[1]; layer++)
+    for (let head = 0; head < heads; head++) {
+      let share = 0;
+      for (const step of steps) {
+        const [block, row] = rowOf(e, "tensor", step, layer, o);
+        const at = (row * heads + head) * cells + cell;
+        const value = block.data[at]! * (block.scale?.[Math.floor(at / block.inner)] ?? 1);
+        share += delta[(step * layers + layer) * heads + head]! * Math.max(0, value);
+      }
+      total += share;
+      shares.push({ layer, head, share });
+    }
+  const largest = shares.sort((a, b) => b.share - a.share).slice(0, count);
+  return largest.filter(({ share }) => share > 0).map((entry) => ({ ...entry, share: entry.share / total }));
+}
+
+export function extent(map: ArrayLike<number>): [number, number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < map.length; i++) {
+    if (map[i]! < low) low = map[i]!;
+    if (map[i]! > high) high = map[i]!;
+  }
+  return [low, high];
+}
+
+/** Shifted and scaled to [0, 1]; a constant map gives zeros. */
+export function minmax(map: CellMap): CellMap {
+  const [low, high] = extent(map);
+  return high > low ? map.map((value) => (value - low) / (high - low)) : new Float64Array(map.length);
+}
+
+export function peakCell(map: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < map.length; i++) if (map[i]! > map[best]!) best = i;
+  return best;
+}
+
+/** 1 for the largest value; equal values share a rank. */
+export function rankOf(map: ArrayLike<number>, cell: number): number {
+  let rank = 1;
+  for (let i = 0; i < map.length; i++) if (map[i]! > map[cell]!) rank++;
+  return rank;
+}
+
+/** How few cells hold half of the map's positive energy. */
+export function halfEnergyCells(map: CellMap): number {
+  const sorted = Array.from(map, (value) => Math.max(0, value)).sort((a, b) => b - a);
+  const half = sorted.reduce((a, b) => a + b, 0) / 2;
+  if (half <= 0) return 0;
+  let sum = 0;
+  let count = 0;
+  while (sum < half) sum += sorted[count++]!;
+  return count;
+}
+
+/** Bilinear with half-pixel centres, edges held: the same weights as the upsampling in `maps.py`. */
+export function upsample(map: CellMap, rows: number, cols: number, height: number, width: number): Float32Array {
+  const across = weights(width, cols);
+  const out = new Float32Array(height * width);
+  for (let y = 0; y < height; y++) {
+    const [top, bottom, share] = weight(y, height, rows);
+    for (let x = 0; x < width; x++) {
+      const [left, right, part] = across[x]!;
+      const above = map[top * cols + left]! * (1 - part) + map[top * cols + right]! * part;
+      const below = map[bottom * cols + left]! * (1 - part) + map[bottom * cols + right]! * part;
+      out[y * width + x] = above * (1 - share) + below * share;
+    }
+  }
+  return out;
+}
+
+function weight(pixel: number, pixels: number, cells: number): [number, number, number] {
+  const at = Math.min(Math.max(((pixel + 0.5) * cells) / pixels - 0.5, 0), cells - 1);
+  const low = Math.floor(at);
+  return [low, Math.min(low + 1, cells - 1), at - low];
+}
+
+const weights = (pixels: number, cells: number): [number, number, number][] =>
+  Array.from({ length: pixels }, (_, pixel) => weight(pixel, pixels, cells));

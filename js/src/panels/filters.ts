@@ -1,0 +1,191 @@
+/** Which heads and which words count, with live counts and each option explained. */
+
+import { checkbox, el, newId, segmented, setAll, slider, watch } from "../dom";
+import { plural } from "../format";
+import { canMap } from "../maps";
+import { applyPreset, nameOf, type State } from "../state";
+import type { Level, Preset } from "../wire";
+
+export function filtersPanel(s: State): HTMLElement {
+  return el(
+    "section",
+    { class: "panel filters", "aria-label": "Filters" },
+    el("div", { class: "head" }, el("h2", {}, "Filters"), counts(s)),
+    option("Preset", presets(s), presetSentence(s)),
+    option("Heads", level(s, "headFilter"), headSentence(s), "δ = max(0, s_image − s_text)"),
+    option("Filler words", level(s, "fillerFilter"), fillerSentence(s), "ω = max(0, max s_image − max s_text)"),
+    option("Text", textSets(s), textSentence(s)),
+    reluOption(s),
+  );
+}
+
+/** A control with its name before it and its sentence, and equation, under it. */
+function option(name: string, control: HTMLElement, sentence: HTMLElement, equation?: string): HTMLElement {
+  return el(
+    "div",
+    { class: "option" },
+    el("h3", {}, name),
+    el("div", {}, control, sentence, equation ? el("code", { class: "equation" }, equation) : null),
+  );
+}
+
+function sentence(text: () => string): HTMLElement {
+  const line = el("p", { class: "hint" });
+  watch(() => {
+    line.textContent = text();
+  });
+  return line;
+}
+
+export function countText(s: State): string {
+  const { kept, heads, silenced, words } = s.counts.value;
+  const steps = s.steps.value.length;
+  const each = kept / steps;
+  const all = heads / steps;
+  const average = steps > 1 && s.options.value.headFilter !== "none";
+  const shown = average && !Number.isInteger(each) ? each.toFixed(1) : String(Math.round(each));
+  return `${average ? "on average " : ""}${shown} of ${plural(all, "head")} kept, ${silenced} of ${plural(words, "word")} silenced`;
+}
+
+function counts(s: State): HTMLElement {
+  const line = el("output", { class: "figure counts", role: "status" });
+  watch(() => {
+    line.textContent = countText(s);
+    const { kept, heads, silenced, words } = s.counts.value;
+    Object.assign(line.dataset, { kept, heads, silenced, words });
+  });
+  return line;
+}
+
+function presets(s: State): HTMLElement {
+  const known = (Object.keys(s.e.header.presets) as Preset[]).map((value) => ({
+    value,
+    label: { paper: "Paper", released: "Released code" }[value],
+  }));
+  return segmented("Preset", known, { get: () => s.preset.value, set: (preset) => applyPreset(s, preset) });
+}
+
+const presetSentence = (s: State) =>
+  sentence(() =>
+    s.preset.value === "paper"
+      ? "As in the paper: every layer; each word’s map is scaled 0–1 before the words are weighted and summed."
+      : "As in the authors’ code: the last ten layers, the last one normed twice; maps are summed unscaled; the first text token after the image is left out.",
+  );
+
+/** None, max, or the mean of a top share, the share on a slider. */
+function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
+  const shares = s.e.header.levels.filter((known) => known !== "max");
+  const chosen = s[which];
+  const kind = (): string => (chosen.value === "none" || chosen.value === "max" ? chosen.value : "share");
+  let share: Level = shares[1] ?? shares[0] ?? "max";
+  const kinds = [
+    { value: "none", label: "Off" },
+    { value: "max", label: "Max", title: "Compare the largest gradients" },
+    ...(shares.length
+      ? [{ value: "share", label: "Top share", title: "Compare the means of the largest gradients" }]
+      : []),
+  ];
+  const buttons = segmented(which === "headFilter" ? "Head filter" : "Filler filter", kinds, {
+    get: kind,
+    set: (value) => {
+      chosen.value = value === "share" ? share : (value as Level);
+    },
+  });
+  if (!shares.length) return buttons;
+  const amount = slider(
+    "Share",
+    { min: 0, max: shares.length - 1, step: 1 },
+    {
+      get: () => Math.max(0, shares.indexOf((kind() === "share" ? chosen.value : share) as (typeof shares)[number])),
+      set: (at) => {
+        share = shares[at]!;
+        chosen.value = share;
+      },
+    },
+    (at) => (shares[at] === "avg" ? "all" : `${Math.round(100 * Number(shares[at]))} %`),
+  );
+  watch(() => {
+    amount.hidden = kind() !== "share";
+  });
+  return el("div", { class: "row" }, buttons, amount);
+}
+
+const compared = (level: Level): string =>
+  level === "max"
+    ? "its largest gradient"
+    : `the ${nameOf(level)}${level === "avg" ? " gradients" : " of its gradients"}`;
+
+const headSentence = (s: State) =>
+  sentence(() => {
+    if (!canMap(s.e, s.options.value))
+      return "This file holds no maps for this choice; write it with the whole tensor.";
+    return s.headFilter.value === "none"
+      ? "Off: every head of the chosen layers adds its map, whatever it reads."
+      : `A head counts by how much more it reads from the image than from the text (${compared(s.headFilter.value)} on each).`;
+  });
+
+const fillerSentence = (s: State) =>
+  sentence(() =>
+    s.fillerFilter.value === "none"
+      ? "Off: every word counts the same in the whole answer’s map."
+      : `A word counts by how far its strongest image reading exceeds its strongest text reading (${compared(s.fillerFilter.value)}); “a”, “and” should get none.`,
+  );
+
+const SETS: Record<string, [string, string]> = {
+  all: [
+    "Everything",
+    "Text means every token that is no image token: template, special tokens, question and answer so far.",
+  ],
+  no_special: [
+    "No special tokens",
+    "Text without control tokens such as <s>, which many heads use as a resting place.",
+  ],
+  content: [
+    "Question and answer",
+    "Text means the question’s own words and the answer so far; the template’s words do not count.",
+  ],
+  answer: [
+    "Answer only",
+    "Text means only the answer so far: whatever the model reads from the question is not held against the image.",
+  ],
+  released: ["As released", "Every text token but the first after the image, as in the authors’ code."],
+};
+
+function textSets(s: State): HTMLElement {
+  const id = newId("text");
+  const box = el(
+    "select",
+    { id, "aria-label": "Which text the image is compared with" },
+    ...s.e.header.textSets.map((value) => el("option", { value }, SETS[value]?.[0] ?? value)),
+  );
+  box.addEventListener("change", () => {
+    s.textSet.value = box.value;
+  });
+  watch(() => {
+    box.value = s.textSet.value;
+  });
+  return box;
+}
+
+const textSentence = (s: State) => sentence(() => SETS[s.textSet.value]?.[1] ?? "");
+
+function reluOption(s: State): HTMLElement {
+  const control = checkbox("Positive gradients only", {
+    get: () => s.relu.value,
+    set: (value) => {
+      s.relu.value = value;
+    },
+  });
+  const box = control.querySelector("input")!;
+  setAll(box, { disabled: !s.e.blocks.has("tensor") });
+  return option(
+    "Sign",
+    control,
+    sentence(() => {
+      if (!s.e.blocks.has("tensor")) return "This file holds positive gradients only.";
+      return s.relu.value
+        ? "The map shows where more attention would raise the word’s logit; what would lower it is left out."
+        : "The map also shows, in blue, where more attention would lower the word’s logit; filters stay on positive gradients.";
+    }),
+  );
+}

@@ -1,0 +1,54 @@
+/** The files that Python's `tests/golden/make.py` wrote. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import type { Options } from "../src/filters";
+import { fromBase64 } from "../src/tensor";
+import { type Explanation, type Header, open } from "../src/wire";
+
+export interface Expected {
+  options: Options;
+  headWeights: number[];
+  kept: number;
+  stepWeights: number[];
+  silencedWords: number;
+  tokenMaps: number[][];
+  sumMap: number[];
+  sequenceMap: number[];
+}
+
+export interface Golden {
+  header: Header;
+  payload: string;
+  expected: Expected[];
+  upsampled: number[][];
+  silenced: { step: number; visual: number; text: number; layer: number; head: number; token: number }[];
+}
+
+const folder = new URL("../../tests/golden/", import.meta.url);
+
+export const NAMES = readdirSync(folder)
+  .filter((name) => name.endsWith(".json"))
+  .map((name) => name.replace(".json", ""));
+
+export function golden(name: string): Golden {
+  return JSON.parse(readFileSync(new URL(`${name}.json`, folder), "utf8"));
+}
+
+export function explanation(name: string): Explanation {
+  const { header, payload } = golden(name);
+  return open(header, fromBase64(payload));
+}
+
+/** The same without the gradients: only the 8-bit layer maps are left. */
+export function quantised(e: Explanation): Explanation {
+  const blocks = new Map([...e.blocks].filter(([name]) => !name.endsWith("tensor")));
+  return { ...e, blocks };
+}
+
+/** Largest difference between two arrays, as a share of the expected one's largest size. */
+export function difference(found: ArrayLike<number>, expected: number[]): number {
+  if (found.length !== expected.length) return Number.POSITIVE_INFINITY;
+  const peak = Math.max(...expected.map(Math.abs), 0);
+  const worst = Math.max(...expected.map((value, i) => Math.abs(value - found[i]!)));
+  return worst === 0 ? 0 : worst / (peak || Number.MIN_VALUE);
+}

@@ -1,0 +1,103 @@
+"""Writes the numbers that Python and TypeScript must both give: ``python -m tests.golden.make``.
+
+Each file holds one case of `cases.py` as it travels to the browser and, for a set of options, what
+`Explanation` makes of it. It also writes the front end's colour tables from `figures.py`.
+"""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.figures import colour_tables_json
+from dexar_widgets.maps import upsample
+from dexar_widgets.widgets import wire
+from tests.golden.cases import CASES
+
+HERE = Path(__file__).parent
+COLOUR_TABLES = HERE.parents[1] / "js" / "src" / "colour_tables.json"
+
+DEFAULTS: dict[str, Any] = {
+    "layers": None,
+    "text_set": None,
+    "head_filter": "max",
+    "filler_filter": "max",
+    "relu": True,
+    "preset": "paper",
+}
+CHOICES: list[dict[str, Any]] = [
+    {},
+    {"head_filter": "none"},
+    {"filler_filter": "none"},
+    {"head_filter": "none", "filler_filter": "none"},
+    {"layers": 0},
+    {"layers": slice(1, None)},
+    {"preset": "released"},
+    {"preset": "released", "head_filter": "none", "layers": slice(0, None)},
+]
+WITH_TENSOR: list[dict[str, Any]] = [
+    {"head_filter": 0.1},
+    {"head_filter": 0.5, "filler_filter": "avg"},
+    {"filler_filter": 0.3, "text_set": "no_special"},
+    {"text_set": "content"},
+    {"text_set": "answer", "layers": slice(0, 2)},
+    {"relu": False},
+    {"preset": "released", "relu": False, "filler_filter": "avg", "head_filter": 0.2},
+]
+
+
+def expected(e: Explanation, choice: dict[str, Any]) -> dict[str, Any]:
+    """What Python says, with the options as the browser writes them."""
+    options = e.options(**DEFAULTS | choice)
+    entries = [e.layers.index(layer) for layer in (options.layers[0], options.layers[-1])]
+    given = {"layers": slice(entries[0], entries[1] + 1), **{k: v for k, v in choice.items() if k != "layers"}}
+    delta = e.head_weights(**given)
+    words = [w for w in e.word_weights(options).tolist() if w == w]  # NaN: not explained
+    return {
+        "options": {
+            "layers": entries,
+            "textSet": options.text_set,
+            "headFilter": options.head_filter,
+            "fillerFilter": options.filler_filter,
+            "relu": options.relu,
+            "preset": options.preset,
+        },
+        "headWeights": delta[:, entries[0] : entries[1] + 1].ravel().tolist(),
+        "kept": int((delta[:, entries[0] : entries[1] + 1] > 0).sum()),
+        "stepWeights": e.step_weights(**given).tolist(),
+        "silencedWords": words.count(0.0),
+        "tokenMaps": [e.heatmap(step=t, **given).values.astype(float).ravel().tolist() for t in e.steps],
+        "sumMap": e.heatmap(step=list(e.steps), **given).values.astype(float).ravel().tolist(),
+        "sequenceMap": e.sequence_map(**given).values.astype(float).ravel().tolist(),
+    }
+
+
+def golden(name: str) -> dict[str, Any]:
+    """Everything one file holds."""
+    e = CASES[name]()
+    header, payload = wire.encode(e, title=name)
+    choices = CHOICES + (WITH_TENSOR if e.gradients is not None else [])
+    heat = e.heatmap(step=0, head_filter="none")
+    left, top, right, bottom = (int(side) for side in heat.grid.box)
+    return {
+        "header": header,
+        "payload": b64encode(payload).decode(),
+        "expected": [expected(e, choice) for choice in choices],
+        "upsampled": upsample(heat).values[top:bottom, left:right].astype(float).tolist(),
+        "silenced": [
+            {"step": s.step, "visual": s.visual, "text": s.text, "layer": s.layer, "head": s.head, "token": s.token}
+            for s in e.silenced()
+        ],
+    }
+
+
+def main() -> None:
+    """Write every file."""
+    for name in CASES:
+        (HERE / f"{name}.json").write_text(json.dumps(golden(name)) + "\n")
+    COLOUR_TABLES.write_text(colour_tables_json() + "\n")
+
+
+if __name__ == "__main__":
+    main()
