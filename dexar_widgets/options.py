@@ -94,9 +94,12 @@ def fraction_of(value: Filter, name: str = "head_filter") -> float | None:
     return float(value)
 
 
-def _indices(given: int | Sequence[int], length: int) -> list[int]:
+def _indices(name: str, given: int | Sequence[int], length: int) -> list[int]:
     numbers: list[Any] = [given] if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
-    return [operator.index(n) + (length if n < 0 else 0) for n in numbers]
+    try:
+        return [operator.index(n) + (length if n < 0 else 0) for n in numbers]
+    except TypeError:
+        raise ValueError(f"{name}={given!r} is unknown; accepted: an int, a slice or a sequence of ints.") from None
 
 
 def _resolve_layers(layers: int | slice | Sequence[int], known: Sequence[int]) -> tuple[int, ...]:
@@ -104,7 +107,7 @@ def _resolve_layers(layers: int | slice | Sequence[int], known: Sequence[int]) -
     if isinstance(layers, slice):
         wanted = [layer for layer in range(depth)[layers] if layer in known]
     else:
-        wanted = _indices(layers, depth)
+        wanted = _indices("layers", layers, depth)
     unknown = sorted(set(wanted) - set(known))
     if unknown or not wanted:
         what = f"names layer {unknown[0]}, which the explanation does not have" if unknown else "selects no layer"
@@ -115,9 +118,10 @@ def _resolve_layers(layers: int | slice | Sequence[int], known: Sequence[int]) -
 def _resolve_heads(heads: Heads, known: Sequence[int], n_heads: int) -> tuple[tuple[int, int], ...] | None:
     if heads is None:
         return None
-    if not len(heads) or any(np.shape(pair) != (2,) for pair in heads):
+    if np.ndim(heads) == 0 or not len(heads) or any(np.shape(pair) != (2,) for pair in heads):
         raise ValueError(f"heads={heads!r} is no sequence of (layer, head) pairs; give for example heads=[(3, 0)].")
-    pairs = sorted({(operator.index(layer), operator.index(head)) for layer, head in heads})
+    numbers = [_indices("heads", pair, 0) for pair in heads]
+    pairs = sorted({(layer, head) for layer, head in numbers})
     for layer, head in pairs:
         if layer not in known or not 0 <= head < n_heads:
             raise ValueError(
@@ -187,7 +191,7 @@ def pick_steps(generation: Generation, explained: Sequence[int], step: Step) -> 
     elif isinstance(step, slice):
         wanted = tuple(t for t in range(len(generation))[step] if t in explained)
     else:
-        wanted = tuple(_indices(step, len(generation)))
+        wanted = tuple(_indices("step", step, len(generation)))
     missing = [t for t in wanted if t not in explained]
     if missing or not wanted:
         raise ValueError(
