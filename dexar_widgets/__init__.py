@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dexar_widgets import lab
     from dexar_widgets.causal import Check, check
-    from dexar_widgets.explain import explain
+    from dexar_widgets.verbs import explain
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
     from dexar_widgets.vlm import VLM, load, models
@@ -26,7 +26,7 @@ __version__ = _version("dexar-widgets")
 _HOME = {
     "Check": "causal",
     "check": "causal",
-    "explain": "explain",
+    "explain": "verbs",
     "Explanation": "explanation",
     "read": "files",
     "VLM": "vlm",

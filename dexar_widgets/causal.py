@@ -1,0 +1,89 @@
+"""The causal check: hide what a map points at, and see what that does to the word."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dexar_widgets import perturb
+from dexar_widgets.explanation import Explanation
+
+if TYPE_CHECKING:
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["Check", "check"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What hiding a region, and hiding all but the region, does to a word.
+
+    Log-probabilities are natural, summed over the word's tokens, the same answer teacher-forced
+    in every case. ``area`` is the share of the image that the region covers.
+    """
+
+    word: str
+    steps: tuple[int, ...]
+    area: float
+    how: perturb.How
+    log_prob: float
+    hidden: float
+    kept: float
+
+    @property
+    def drop(self) -> float:
+        """Nats lost when the region is hidden; large if the word depends on it."""
+        return self.log_prob - self.hidden
+
+    def __str__(self) -> str:
+        return (
+            f"“{self.word}”: log-probability {self.log_prob:.2f}; {self.hidden:.2f} with the region hidden "
+            f"({self.drop:+.2f} nats lost), {self.kept:.2f} with only the region left "
+            f"({self.area:.0%} of the image, {self.how})."
+        )
+
+
+def check(
+    e: Explanation,
+    *,
+    step: int | slice | str | tuple[int, ...],
+    region: perturb.Region,
+    how: perturb.How = "mean",
+    vlm: "VLM | None" = None,
+) -> Check:
+    """Measure by intervention whether a word depends on a region.
+
+    Parameters
+    ----------
+    step
+        As in `Explanation.heatmap`: steps, or a word of the answer.
+    region
+        A mask of the original image's shape, or a box (left, top, right, bottom) in its pixels.
+    how
+        Hidden pixels become the image's ``mean`` colour or a strong ``blur``.
+    vlm
+        The model. Default: the one that was explained, if it is still in memory.
+
+    Raises
+    ------
+    ValueError
+        If the region is no part of the image, the step is unknown or the model is gone.
+    """
+    from dexar_widgets import engine
+
+    steps = e.steps_of(step)
+    image = e.example.image
+    mask = perturb.mask_of(region, (image.shape[1], image.shape[0]))
+    model = vlm or e.model()
+
+    def log_prob(pixels: perturb.Pixels) -> float:
+        request = engine.encode(model, replace(e.example, image=pixels))
+        return float(engine.score(model, request, e.generation.ids)[e.generation.positions[list(steps)]].sum())
+
+    return Check(
+        word="".join(e.generation.pieces[s] for s in steps).strip(),
+        steps=steps,
+        area=float(mask.mean()),
+        how=how,
+        log_prob=log_prob(image),
+        hidden=log_prob(perturb.hide(image, mask, how=how)),
+        kept=log_prob(perturb.keep(image, mask, how=how)),
+    )
