@@ -99,6 +99,7 @@ def encode(vlm: "VLM", example: Example) -> Request:
     with vlm.lock, torch.inference_mode(False):  # noqa: FBT003 (torch takes it by position)
         batch = vlm.processor(images=Image.fromarray(example.image), text=prompt.text, return_tensors="pt")
         inputs = dict(batch.to(vlm.device, vlm.model.dtype))
+        inputs.pop("labels", None)  # PaliGemma's processor adds some for training
         layout = vlm.family.layout(vlm.model, vlm.processor, inputs, (width, height))
         _require_room(vlm, len(layout), "The prompt")
         if vlm.model.config.is_encoder_decoder:
@@ -164,24 +165,46 @@ def borrowed(vlm: "VLM") -> Iterator[None]:
 
 
 def replay(vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, " id"]) -> Float[Tensor, "row hidden"]:
-    """Run the positions that predict ``ids`` in one call; rows are normed last hidden states, one per id.
+    """Run the positions that predict ``ids`` in one call; the last rows of the result, one per id, are theirs.
 
-    The first row is the prompt's last position, row r sees the first r ids.
+    The rows are normed last hidden states; the row of id r sees the prompt and the r ids before it.
     """
-    model, cache = vlm.model, context.cache
-    tokens = torch.as_tensor(ids[:-1], device=request.prompt_ids.device)[None]
-    sequence = torch.cat([request.prompt_ids, tokens], dim=1)
-    cache.crop(-(cache.get_seq_length() - (request.prompt_ids.shape[1] - 1)))  # only negative counts are taken
-    if model.config.is_encoder_decoder:
+    said = torch.as_tensor(ids[:-1], device=request.prompt_ids.device)[None]
+    prompt, cache = request.prompt_ids.shape[1], context.cache
+    windows = [window for window in vlm.anatomy.windows if window is not None]
+    if vlm.anatomy.prefix and min(windows, default=prompt) < prompt:
+        inputs = _from_the_start(request, context, said)
+    else:
+        cache.crop(-(cache.get_seq_length() - (prompt - 1)))  # it takes negative counts only
+        inputs = _from_the_prompts_end(vlm, request, context, said)
+    rows: Tensor = vlm.anatomy.decoder(**inputs, use_cache=True).last_hidden_state[0]
+    return rows
+
+
+def _from_the_prompts_end(vlm: "VLM", request: Request, context: Context, said: Int[Tensor, "1 id"]) -> dict[str, Any]:
+    """Inputs of the prompt's last token and the answer's tokens, on the cached rest."""
+    if vlm.model.config.is_encoder_decoder:
         options = {"attention_mask": request.inputs["attention_mask"], "encoder_outputs": context.encoder_outputs}
     else:
-        options = {"attention_mask": torch.cat([request.inputs["attention_mask"], torch.ones_like(tokens)], dim=1)}
+        options = {"attention_mask": torch.cat([request.inputs["attention_mask"], torch.ones_like(said)], dim=1)}
     # Never position ids by hand: PaliGemma counts from 1, some families have several axes.
-    inputs = model.prepare_inputs_for_generation(
-        sequence, next_sequence_length=len(ids), past_key_values=cache, use_cache=True, is_first_iteration=False, **options
+    prepared: dict[str, Any] = vlm.model.prepare_inputs_for_generation(
+        torch.cat([request.prompt_ids, said], dim=1),
+        next_sequence_length=said.shape[1] + 1,
+        past_key_values=context.cache,
+        is_first_iteration=False,
+        **options,
     )
-    rows: Tensor = vlm.anatomy.decoder(**inputs).last_hidden_state[0]
-    return rows
+    return prepared
+
+
+def _from_the_start(request: Request, context: Context, said: Int[Tensor, "1 id"]) -> dict[str, Any]:
+    """Inputs of everything, for a prefix that sees itself beyond a window: its last row cannot be run alone."""
+    context.cache.crop(-context.cache.get_seq_length())
+    ones = {name: torch.ones_like(said) for name in ("attention_mask", "token_type_ids")}  # type 1: not of the prefix
+    longer = {"input_ids": said, **ones}
+    joined = {name: torch.cat([request.inputs[name], tail], dim=1) for name, tail in longer.items()}
+    return {**request.inputs, **joined, "past_key_values": context.cache}
 
 
 def logits_of(anatomy: Anatomy, normed: Float[Tensor, "row hidden"]) -> Float[Tensor, "row word"]:
@@ -242,7 +265,7 @@ def _log_probs(
     vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, " id"]
 ) -> Float[np.ndarray, " id"]:
     """The log-probability of each id, from one batched pass."""
-    rows = replay(vlm, request, context, ids)
+    rows = replay(vlm, request, context, ids)[-len(ids) :]
     targets = torch.as_tensor(ids, device=rows.device)
     chosen = [
         logits_of(vlm.anatomy, few).log_softmax(-1).gather(-1, some[:, None])[:, 0]

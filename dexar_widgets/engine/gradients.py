@@ -115,12 +115,13 @@ def differentiate(
     """
     generation, context = answer.generation, answer.context
     chosen = _chosen(steps, len(generation))
-    rows = generation.positions[chosen]  # row r of the replay predicts id r
-    ids = generation.ids[: rows[-1] + 1]
+    positions = generation.positions[chosen]
+    ids = generation.ids[: positions[-1] + 1]
+    rows = positions - len(ids)  # counted from the last: the replay may begin earlier
     with borrowed(vlm):
         anatomy = vlm.anatomy if softcap else replace(vlm.anatomy, softcap=None)
         started = _now(vlm)
-        targets = torch.as_tensor(generation.ids[rows], device=vlm.device)
+        targets = torch.as_tensor(generation.ids[positions], device=vlm.device)
         tails = _Tails(anatomy, torch.as_tensor(rows, device=vlm.device), targets, vlm.model.dtype, keep_normed=lens)
         attended = AttentionRows(rows)
         with (
@@ -135,7 +136,7 @@ def differentiate(
         if lens:
             seconds["lens"] = _now(vlm) - started - seconds["pass"]
     layout = request.layout if anatomy.cross_attention else _with_answer(vlm, request.layout, answer, len(ids) - 1)
-    allowed = _allowed(anatomy, request, rows, len(layout))
+    allowed = _allowed(anatomy, request, positions, len(layout))
     return Pass(
         layout=layout,
         steps=chosen,
@@ -239,18 +240,21 @@ def _chosen(steps: Sequence[int] | None, count: int) -> Int[np.ndarray, " step"]
 
 
 def _allowed(
-    anatomy: Anatomy, request: Request, rows: Int[np.ndarray, " step"], tokens: int
+    anatomy: Anatomy, request: Request, positions: Int[np.ndarray, " step"], tokens: int
 ) -> Bool[np.ndarray, "step layer token"]:
     """The keys each row may see: no padding, and in self-attention neither the future nor what left the window."""
-    padding = request.inputs["attention_mask"][0].bool().cpu().numpy()
     seen = np.ones(tokens, bool)
+    padding = request.inputs["attention_mask"][0].bool().cpu().numpy()
     seen[: len(padding)] = padding
-    allowed = np.broadcast_to(seen, (len(rows), len(anatomy.blocks), tokens))
+    allowed = np.broadcast_to(seen, (len(positions), len(anatomy.blocks), tokens))
     if anatomy.cross_attention:
         return allowed.copy()
-    windows = np.array([tokens if window is None else window for window in anatomy.windows or (None,) * len(anatomy.blocks)])
-    distance = (request.prompt_ids.shape[1] - 1 + rows)[:, None, None] - np.arange(tokens)
-    return allowed & (distance >= 0) & (distance < windows[:, None])
+    windows = np.array([window or tokens for window in anatomy.windows or (None,) * len(anatomy.blocks)])
+    back = (request.prompt_ids.shape[1] - 1 + positions)[:, None, None] - np.arange(tokens)
+    inside = back < windows[:, None]
+    if anatomy.prefix:
+        inside |= (positions == 0)[:, None, None]  # the prompt's last position
+    return allowed & (back >= 0) & inside
 
 
 def _with_answer(vlm: "VLM", layout: TokenLayout, answer: Answer, count: int) -> TokenLayout:

@@ -53,6 +53,8 @@ class Anatomy:
     """From the vision tower's output to one feature per cell, in the order of the image tokens (no class token)."""
     windows: tuple[int | None, ...] = ()
     """Sliding window of each layer: row i sees keys i − window < j ≤ i. None sees all; () is None everywhere."""
+    prefix: bool = False
+    """True where the prompt's positions see one another both ways, also beyond a layer's window."""
     cross_attention: bool = False
     """True where the image is read through cross-attention to an encoder."""
 

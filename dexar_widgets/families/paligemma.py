@@ -99,6 +99,7 @@ def anatomy(model: Any) -> Anatomy:
         softcap=getattr(text, "final_logit_softcapping", None),
         vision_tower=model.model.vision_tower,
         windows=tuple(text.sliding_window if kind == "sliding_attention" else None for kind in kinds),
+        prefix=True,
     )
 
 
