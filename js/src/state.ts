@@ -64,7 +64,7 @@ export function createState(e: Explanation): State {
     relu: signal(true),
     preset: signal<Preset>(e.header.preset),
     bare: signal(false),
-    opacity: signal(0.65),
+    opacity: signal(0.75),
     fade: signal(true),
     smooth: signal(true),
     colours: signal<ColourName>("cividis"),

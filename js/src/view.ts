@@ -42,7 +42,8 @@ function header(s: State): HTMLElement {
   open.addEventListener("click", () => {
     s.helpOpen.value = true;
   });
-  const model = s.e.header.provenance.model ?? "";
+  // A folder's last two names say enough; the whole path stands in the footer.
+  const model = (s.e.header.provenance.model ?? "").split("/").slice(-2).join("/");
   return el("header", {}, el("h1", {}, s.e.header.title), el("span", { class: "model" }, model), open);
 }
 

@@ -67,6 +67,7 @@ def build(
     """Random gradients, text ones ``text`` times the visual; ``change`` edits (values, is_image) in place."""
     rows, cols = grid
     pieces = pieces or ANSWER[:steps]
+    steps = len(pieces)
     tokens = layout(rows, cols, steps, size, box or (0.0, 0.0, float(size[0]), float(size[1])))
     random = np.random.default_rng(seed)
     values = random.normal(size=(steps, layers, heads, len(tokens))).astype(np.float32)

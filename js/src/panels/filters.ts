@@ -12,21 +12,32 @@ export function filtersPanel(s: State): HTMLElement {
     { class: "panel filters", "aria-label": "Filters" },
     el("div", { class: "head" }, el("h2", {}, "Filters"), counts(s)),
     option("Preset", presets(s), presetSentence(s)),
-    option("Heads", level(s, "headFilter"), headSentence(s), "δ = max(0, s_image − s_text)"),
-    option("Filler words", level(s, "fillerFilter"), fillerSentence(s), "ω = max(0, max s_image − max s_text)"),
+    option(
+      "Heads",
+      level(s, "headFilter"),
+      headSentence(s),
+      equation("δ = max(0, ", "s", "image", " − ", "s", "text", ")"),
+    ),
+    option(
+      "Filler words",
+      level(s, "fillerFilter"),
+      fillerSentence(s),
+      equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")"),
+    ),
     option("Text", textSets(s), textSentence(s)),
     reluOption(s),
   );
 }
 
 /** A control with its name before it and its sentence, and equation, under it. */
-function option(name: string, control: HTMLElement, sentence: HTMLElement, equation?: string): HTMLElement {
-  return el(
-    "div",
-    { class: "option" },
-    el("h3", {}, name),
-    el("div", {}, control, sentence, equation ? el("code", { class: "equation" }, equation) : null),
-  );
+function option(name: string, control: HTMLElement, sentence: HTMLElement, formula?: HTMLElement): HTMLElement {
+  return el("div", { class: "option" }, el("h3", {}, name), el("div", {}, control, sentence, formula));
+}
+
+/** Plain text, then a symbol and its index, and so on. */
+function equation(...parts: string[]): HTMLElement {
+  const tags = ["span", "i", "sub"] as const;
+  return el("p", { class: "equation" }, ...parts.map((part, i) => el(tags[i % 3]!, {}, part)));
 }
 
 function sentence(text: () => string): HTMLElement {

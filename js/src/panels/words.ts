@@ -153,7 +153,7 @@ function aboutAnswer(s: State): string {
   if (s.fillerFilter.value === "none") return "No filler filter: every word counts the same in the whole answer’s map.";
   const silenced = explainedWords(s.e).filter((word) => wordWeight(s.e, s.weights.value, word) === 0);
   if (!silenced.length) return "No word is silenced: each one reads more from the image than from the text somewhere.";
-  const names = listed(silenced.map((word) => quoted(word.text)));
+  const names = listed([...new Set(silenced.map((word) => quoted(word.text)))], 8);
   return `Silenced, as the text won: ${names}. Choose one to see which text.`;
 }
 
