@@ -35,8 +35,11 @@ def _whole(path: Path) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise ValueError(f"There is no folder {str(target.parent)!r} to write {target.name!r} into; make it first.")
     place = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    place.touch()
+    mode = place.stat().st_mode
     try:
         yield place
+        place.chmod(mode)  # safetensors writes files for the owner alone
         with place.open("rb+") as file:
             os.fsync(file.fileno())
         place.replace(target)

@@ -149,8 +149,8 @@ class _Store:
         place, end = self.place, self.place + len(chunk.steps)
         if list(chunk.steps) != list(self.steps[place:end]) or len(chunk.tokens) != len(self.layout):
             raise ValueError(
-                f"A chunk holds steps {list(chunk.steps)} of {len(chunk.tokens)} tokens; expected the next of "
-                f"{list(self.steps)} (from place {place}) and {len(self.layout)} tokens."
+                f"A chunk holds steps {chunk.steps.tolist()} of {len(chunk.tokens)} tokens; expected the next of "
+                f"{self.steps.tolist()} (from place {place}) and {len(self.layout)} tokens."
             )
         if self.gradients is not None:
             self.gradients.values[place:end] = chunk.values[..., self.columns]

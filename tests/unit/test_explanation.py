@@ -123,7 +123,7 @@ def test_released_reads_the_last_layer_through_the_norm_twice_and_leaves_a_token
 
 
 def test_released_is_refused_for_other_families():
-    with pytest.raises(ValueError, match="LLaVA-1.5 and BakLLaVA only.*'florence2'.*use preset='paper'"):
+    with pytest.raises(ValueError, match=r"LLaVA-1\.5 and BakLLaVA only.*'florence2'.*use preset='paper'"):
         by_hand(provenance={"family": "florence2"}).heatmap(0, preset="released")
 
 
