@@ -1,6 +1,7 @@
 /** The files that Python's `tests/golden/make.py` wrote. */
 
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Options } from "../src/filters";
 import { fromBase64 } from "../src/tensor";
 import { type Explanation, type Header, open } from "../src/wire";
@@ -24,14 +25,14 @@ export interface Golden {
   silenced: { step: number; visual: number; text: number; layer: number; head: number; token: number }[];
 }
 
-const folder = new URL("../../tests/golden/", import.meta.url);
+const folder = join(import.meta.dirname, "../../tests/golden");
 
 export const NAMES = readdirSync(folder)
   .filter((name) => name.endsWith(".json"))
   .map((name) => name.replace(".json", ""));
 
 export function golden(name: string): Golden {
-  return JSON.parse(readFileSync(new URL(`${name}.json`, folder), "utf8"));
+  return JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"));
 }
 
 export function explanation(name: string): Explanation {

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { gradient, indexOf, paint, scaleOf, table } from "../src/colour";
+import { listed, number, piece } from "../src/format";
+import { halfEnergyCells, minmax, peakCell, rankOf, upsample } from "../src/maps";
+
+const map = (...values: number[]): Float64Array => Float64Array.from(values);
+
+describe("a map", () => {
+  it("of one value min–maxes to zeros", () => {
+    expect([...minmax(map(3))]).toEqual([0]);
+    expect([...minmax(map(1, 3, 2))]).toEqual([0, 1, 0.5]);
+  });
+
+  it("names its first largest cell, shares ranks among equals, and counts the cells with half its energy", () => {
+    const values = map(1, 5, 5, 3, -9);
+    expect(peakCell(values)).toBe(1);
+    expect([0, 1, 2, 3].map((cell) => rankOf(values, cell))).toEqual([4, 1, 1, 3]);
+    expect(halfEnergyCells(values)).toBe(2);
+    expect(halfEnergyCells(map(0, 0))).toBe(0);
+  });
+
+  it("is upsampled between cell centres and held beyond them", () => {
+    expect([...upsample(map(0, 1), 1, 2, 1, 4)]).toEqual([0, 0.25, 0.75, 1]);
+    expect([...upsample(map(7), 1, 1, 2, 2)]).toEqual([7, 7, 7, 7]);
+  });
+});
+
+describe("colours", () => {
+  it("run from the least to the largest value", () => {
+    const scale = scaleOf([2, 6, 4], "cividis");
+    expect(scale).toEqual({ colours: "cividis", low: 2, high: 6 });
+    expect([2, 4, 6].map((value) => indexOf(value, scale))).toEqual([0, 128, 255]);
+    expect([...table("cividis").slice(0, 3)]).toEqual([0x00, 0x22, 0x4e]);
+    expect([...table("cividis").slice(-3)]).toEqual([0xfe, 0xe8, 0x38]);
+  });
+
+  it("of a signed map are symmetric about zero", () => {
+    const scale = scaleOf([-1, 4], "cividis");
+    expect(scale).toEqual({ colours: "blue_red", low: -4, high: 4 });
+    expect(indexOf(0, scale)).toBe(128);
+  });
+
+  it("let the image through where values are low, if asked to", () => {
+    const scale = scaleOf([0, 1], "cividis");
+    expect([...paint([0, 1], scale, 0.5, false)].filter((_, i) => i % 4 === 3)).toEqual([128, 128]);
+    const faded = [...paint([0, 1], scale, 0.5, true)].filter((_, i) => i % 4 === 3);
+    expect(faded[0]).toBeLessThan(20);
+    expect(faded[1]).toBe(128);
+  });
+
+  it("are a gradient that ends in the table's ends", () => {
+    expect(gradient({ colours: "grey" })).toMatch(/rgb\(0 0 0\) 0\.0%.*rgb\(255 255 255\) 100\.0%/);
+  });
+});
+
+describe("words and numbers", () => {
+  it("have three digits", () => {
+    expect([0, 1.23456, -0.0123456, 1e-9, 123456].map(number)).toEqual(["0", "1.23", "−0.0123", "1.00e−9", "1.23e5"]);
+  });
+
+  it("show a piece without the tokenizer's marks", () => {
+    expect(["▁red", "Ġred", " red", "▁"].map(piece)).toEqual(["red", "red", "red", "␣"]);
+  });
+
+  it("are listed", () => {
+    expect(listed(["a", "b", "c"])).toBe("a, b and c");
+    expect(listed(["a", "b", "c"], 2)).toBe("a, b and 1 more");
+  });
+});
