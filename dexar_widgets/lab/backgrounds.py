@@ -1,6 +1,7 @@
 """The six textured backgrounds: fixed master textures, cut and scaled to the size asked for."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -28,29 +29,32 @@ def _noise(generator: np.random.Generator, cells: int) -> Float[np.ndarray, "sid
 def _grain(generator: np.random.Generator, *, smear: int = 1) -> Float[np.ndarray, "side side 1"]:
     cells = _MASTER // 2
     grain = generator.random((cells, cells)).astype(np.float32)
-    grain = sum((np.roll(grain, shift, 0) for shift in range(smear)), np.zeros_like(grain)) / smear
-    return grain.repeat(2, 0).repeat(2, 1)[..., None] - 0.5
+    smeared = np.stack([np.roll(grain, shift, 0) for shift in range(smear)]).sum(0) / smear
+    return np.asarray(smeared.repeat(2, 0).repeat(2, 1)[..., None] - 0.5, np.float32)
 
 
-def _paint(name: str, generator: np.random.Generator) -> Float[np.ndarray, "side side 3"]:
+def _rgb(*levels: float) -> Float[np.ndarray, "3"]:
+    return np.array(levels, np.float32)
+
+
+def _paint(name: str, generator: np.random.Generator) -> Any:  # an array, side × side × 3
     axis = (np.arange(_MASTER, dtype=np.float32) + 0.5) / _MASTER * _UNITS
     y, x = axis[:, None, None], axis[None, :, None]
     smooth = _noise(generator, 8)
-    rgb = lambda *values: np.array(values, np.float32)  # noqa: E731 (a colour literal)
     if name == "water":
-        wave = np.sin(y / generator.uniform(1.6, 2.6) + 2.2 * np.sin(x / generator.uniform(6, 10) + y * 0))
-        return rgb(40, 110, 165) + wave * rgb(22, 26, 26) + smooth * 20
+        wave = np.sin(y / generator.uniform(1.6, 2.6) + 2.2 * np.sin(x / generator.uniform(6, 10)))
+        return _rgb(40, 110, 165) + wave * _rgb(22, 26, 26) + smooth * 20
     if name == "sky":
-        return rgb(120, 180, 235) + y / _UNITS * rgb(80, 50, 15) + np.clip(smooth - 0.55, 0, 1) * rgb(300, 160, 60)
+        return _rgb(120, 180, 235) + y / _UNITS * _rgb(80, 50, 15) + np.clip(smooth - 0.55, 0, 1) * _rgb(300, 160, 60)
     if name == "grass":
-        return rgb(80, 140, 60) + _grain(generator, smear=6) * 1.6 * rgb(80, 110, 50) + smooth * 25
+        return _rgb(80, 140, 60) + _grain(generator, smear=6) * 1.6 * _rgb(80, 110, 50) + smooth * 25
     if name == "sand":
-        return rgb(205, 180, 130) + _grain(generator) * 60 + smooth * 20
+        return _rgb(205, 180, 130) + _grain(generator) * 60 + smooth * 20
     if name == "wall":
         height = generator.integers(8, 11)
         shifted = x + (y // height % 2) * height
         mortar = (y % height < 1.2) | (shifted % (2 * height) < 1.2)
-        return np.where(mortar, rgb(200, 195, 185), rgb(165, 105, 85)) + smooth * 24 + _grain(generator) * 26
+        return np.where(mortar, _rgb(200, 195, 185), _rgb(165, 105, 85)) + smooth * 24 + _grain(generator) * 26
     checks = (x // 6 + y // 6) % 2
     first, second = generator.integers(60, 200, 3), generator.integers(60, 200, 3)
     return (first * checks + second * (1 - checks)) * 0.45 + 70 + smooth * 40

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from dexar_widgets.lab.specifications import Specification
@@ -127,7 +128,7 @@ def caption_turn(rng: random.Random, spec: Specification) -> Turn:
 def parse_caption(text: str) -> list[tuple[str, str]]:
     """The (class, colour) pairs a caption names, in its order."""
     words = text.replace(",", " ").replace(".", " ").split()
-    return [(b, a) for a, b in zip(words, words[1:], strict=False) if a in COLOURS and b in CLASSES]
+    return [(b, a) for a, b in pairwise(words) if a in COLOURS and b in CLASSES]
 
 
 def _colour(rng: random.Random, spec: Specification, hard: float) -> Turn | None:  # noqa: ARG001 (one signature)

@@ -99,20 +99,23 @@ class Learner:
     def _features(self, batch: Batch) -> Float[Tensor, "scene patch width"]:
         pixels = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255
         seen = self.model.model.vision_tower((pixels - IMAGE_MEAN) / IMAGE_STD, output_hidden_states=True)
-        return seen.hidden_states[-1][:, 1:]
+        patches: Tensor = seen.hidden_states[-1][:, 1:]  # without CLS, as the family drops it
+        return patches
 
     def _hidden(self, features: Float[Tensor, "scene patch width"], batch: Batch) -> Float[Tensor, "scene token width"]:
         embedded = self.model.get_input_embeddings()(torch.from_numpy(batch.ids))
         first, after = self.packer.first_image, self.packer.first_image + features.shape[1]
         image = self.model.model.multi_modal_projector(features).to(embedded.dtype)
         embedded = torch.cat([embedded[:, :first], image, embedded[:, after:]], 1)
-        return self.model.model.language_model(
+        seen = self.model.model.language_model(
             inputs_embeds=embedded,
             attention_mask=_segment_mask(batch.segment),
             position_ids=torch.from_numpy(batch.positions),
             use_cache=False,
             shared_prefix=len(self.packer.prefix),
-        ).last_hidden_state
+        )
+        hidden: Tensor = seen.last_hidden_state
+        return hidden
 
     def _answers(self, features: Float[Tensor, "scene patch width"], batch: Batch) -> tuple[Float[Tensor, ""], float]:
         hidden = self._hidden(features, batch)

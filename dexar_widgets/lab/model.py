@@ -64,7 +64,7 @@ def build_llava(recipe: Recipe) -> tuple[LlavaForConditionalGeneration, LlavaPro
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=int(tokenizer.get_vocab()["<image>"]),
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         image_seq_length=(MODEL_SIZE // PATCH) ** 2,

@@ -110,7 +110,7 @@ def scene(
     seed
         Same seed and options, same bytes.
     objects
-        How many (1 … 4; None: drawn), or which: ``"red cat"``, ``("cat", "red")`` or placed `SceneObject`\\ s.
+        How many (1 … 4; None: drawn), or which: ``"red cat"``, ``("cat", "red")`` or placed (`SceneObject`).
     background
         A name, or a `Background`; None: drawn.
     size

@@ -5,6 +5,7 @@ weights as an uninterrupted one on the same machine.
 """
 
 import argparse
+import copy
 import json
 import logging
 import multiprocessing
@@ -67,9 +68,7 @@ def train(name: str, out: Path, *, recipe: Recipe | None = None, until: int | No
 def export(learner: Learner, folder: Path, *, details: dict[str, Any]) -> None:
     """Write the model (float16), its processor and how it was trained, as `load` reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = {key: weight.half() for key, weight in learner.model.state_dict().items()}
-    learner.model.config.dtype = torch.float16
-    learner.model.save_pretrained(folder, state_dict=half)
+    copy.deepcopy(learner.model).half().save_pretrained(folder)
     learner.processor.save_pretrained(folder)
     (folder / "training.json").write_text(json.dumps(details, indent=1) + "\n")
 

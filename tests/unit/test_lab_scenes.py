@@ -1,6 +1,7 @@
 """The renderer: pure in its seed, the same at every size, exact in its masks."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_objects_stay_inside_apart_and_in_left_to_right_order() -> None:
         boxes = [thing.box(96) for thing in things]
         assert all(left >= 0 and top >= 0 and right <= 96 and bottom <= 96 for left, top, right, bottom in boxes)
         centres = [thing.x * 96 for thing in things]
-        assert all(b - a >= 12 - 1e-6 for a, b in zip(centres, centres[1:], strict=False))
+        assert all(b - a >= 12 - 1e-6 for a, b in pairwise(centres))
         for i, (left, top, right, bottom) in enumerate(boxes):
             for other in boxes[i + 1 :]:
                 assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
