@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError
 
 from dexar_widgets import plugins
 
@@ -141,7 +142,14 @@ def _reason(name: str, error: BaseException) -> str:
         )
     if "does not recognize this architecture" in text or "Unrecognized model" in text:
         return f"{name} is of a model type that this version of transformers does not know. {supported()}"
-    return f"{name} could not be loaded: {text.splitlines()[0] if text else type(error).__name__}"
+    if caused_by(SafetensorError):
+        return f"{name}: a weight file is damaged or cut short ({text})."
+    if "ignore_mismatched_sizes" in text:
+        return f"{name}: weights do not have the sizes that config.json says; are the files of one checkpoint?"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{name}: one of its .json files is damaged ({text})."
+    kind = "" if isinstance(error, (OSError, ValueError, ImportError)) and text else f"{type(error).__name__} "
+    return f"{name} could not be loaded: {kind}{text.splitlines()[0] if text else ''}".strip()
 
 
 def supported() -> str:

@@ -103,7 +103,7 @@ def test_patch_features_are_those_the_projector_reads(handle):
 
 
 def test_pieces_join_to_the_prompt_and_every_token_has_a_kind(handle):
-    inputs, layout = encoded(handle, "What is it?")
+    _, layout = encoded(handle, "What is it?")
     text = "".join(piece for piece, kind in zip(layout.pieces, layout.kinds, strict=True) if kind == "prompt")
     assert text.strip().replace(" ", "") == "Whatisit?"
     special = set(handle.tokenizer.all_special_ids) - {handle.model.config.image_token_id}

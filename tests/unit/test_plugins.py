@@ -1,0 +1,68 @@
+"""Finding plug-ins in their folder and from third parties."""
+
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from types import ModuleType
+
+import pytest
+
+from dexar_widgets import plugins
+from dexar_widgets.families import Family
+
+
+@pytest.fixture
+def third_party(monkeypatch):
+    """A family of somebody else's package, registered under the entry point group."""
+    module = ModuleType("others_family")
+    for name in ("verify", "repair", "prompt", "anatomy", "layout", "tiny"):
+        setattr(module, name, lambda *_: None)
+    module.MODEL_TYPES, module.CHECKPOINTS, module.REDIRECTS, module.DEFAULT_PROMPT = ("other",), (), {}, "Hello."
+    monkeypatch.setitem(sys.modules, "others_family", module)
+    registered = [
+        EntryPoint("other", "others_family", "dexar_widgets.families"),
+        EntryPoint("llava", "others_family", "dexar_widgets.families"),
+    ]
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints(registered).select)
+    return module
+
+
+def test_the_families_are_the_files_of_their_folder_without_the_underscored():
+    assert plugins.names("families") == ("florence2", "llava", "paligemma")
+
+
+def test_a_plug_in_is_its_module():
+    assert plugins.get("families", "llava").__name__ == "dexar_widgets.families.llava"
+
+
+def test_a_third_party_is_found_by_its_entry_point(third_party):
+    assert plugins.names("families") == ("florence2", "llava", "other", "paligemma")
+    assert plugins.get("families", "other") is third_party
+
+
+def test_the_packages_own_wins_over_an_entry_point_of_the_same_name(third_party):
+    assert plugins.get("families", "llava") is not third_party
+
+
+def test_what_a_plug_in_lacks_is_named(third_party):
+    del third_party.layout, third_party.REDIRECTS
+    with pytest.raises(ValueError, match="others_family is no family: it lacks REDIRECTS, layout"):
+        plugins.get("families", "other")
+
+
+def test_every_member_of_the_protocol_is_asked_for():
+    expected = {"MODEL_TYPES", "CHECKPOINTS", "REDIRECTS", "DEFAULT_PROMPT"}
+    expected |= {"verify", "repair", "prompt", "anatomy", "layout", "tiny"}
+    assert plugins._members(Family) == expected
+
+
+@pytest.mark.parametrize(("kind", "name"), [("families", "blip"), ("families", "_tiny"), ("families", "")])
+def test_an_unknown_name_is_answered_with_the_known_ones(kind, name):
+    with pytest.raises(ValueError, match=f"No family named '{name}'; there are florence2, llava, paligemma"):
+        plugins.get(kind, name)
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match="Unknown kind of plug-in 'panels'; expected one of families, methods, metrics"
+    ):
+        plugins.names("panels")
