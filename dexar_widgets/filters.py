@@ -51,20 +51,33 @@ def measure(
 
     ``cells`` are not negative; N counts allowed cells only. An empty set reads 0 and has token −1.
     """
-    largest = np.zeros((len(fractions), *cells.shape[:2]), np.float32)
     if not len(tokens):
-        return largest, np.full(cells.shape[:2], -1, np.int32)
+        return np.zeros((len(fractions), *cells.shape[:2]), np.float32), np.full(cells.shape[:2], -1, np.int32)
     masked = np.where(allowed[:, None, tokens], cells[..., tokens], np.float32(-1))
-    winner = masked.argmax(-1)
     count = allowed[:, tokens].sum(-1)
-    ranked = top = np.take_along_axis(masked, winner[..., None], -1)
+    winner = np.where(count[:, None] > 0, tokens[masked.argmax(-1)], -1)
     if any(fractions):
-        ranked = np.cumsum(-np.sort(-masked, -1), -1, dtype=np.float64)
-    for reading, fraction in enumerate(fractions):
-        k = np.maximum(1, np.ceil(fraction * count - 1e-9)).astype(int)  # 0.55 × 100 is 55.000000000000007
-        mean = np.take_along_axis(ranked if fraction else top, (k - 1)[:, None, None], -1)[..., 0] / k[:, None]
-        largest[reading] = np.where(count[:, None] > 0, mean, 0)
-    return largest, np.where(count[:, None] > 0, tokens[winner], -1).astype(np.int32)
+        means = _means_of_top(masked, count, np.asarray(fractions))
+    else:
+        means = np.maximum(masked.max(-1), 0)[None].repeat(len(fractions), 0)
+    return means.astype(np.float32), winner.astype(np.int32)
+
+
+def _means_of_top(
+    masked: Float32[np.ndarray, "layer head token"],
+    count: Int[np.ndarray, " layer"],
+    fractions: Float[np.ndarray, " reading"],
+) -> Float[np.ndarray, "reading layer head"]:
+    """Mean of the top k of each layer's ``count`` allowed cells; the others hold −1."""
+    means = np.zeros((len(fractions), *masked.shape[:2]))
+    for size in set(count[count > 0].tolist()):
+        layers = count == size
+        k = np.maximum(1, np.ceil(fractions * size - 1e-9)).astype(int)  # 0.55 × 100 is 55.000000000000007
+        ends, place = np.unique(k, return_inverse=True)
+        ranked = np.sort(masked[layers], -1)[..., : -ends[-1] - 1 : -1]
+        totals = np.add.reduceat(ranked, np.append(0, ends[:-1]), -1, dtype=np.float64).cumsum(-1)
+        means[:, layers] = np.moveaxis(totals[..., place] / k, -1, 0)
+    return means
 
 
 def tail(tensor: GradientTensor) -> GradientTensor:
