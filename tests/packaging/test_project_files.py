@@ -76,7 +76,7 @@ def test_the_readme_names_the_two_commands_that_do_everything():
 def test_the_top_level_holds_only_what_the_design_names():
     top = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
     assert top <= {
-        *("dexar_widgets", "js", "notebooks", "tests", "pyproject.toml", "README.md", "Makefile", ".ci", ".github"),
+        *("dexar_widgets", "js", "notebooks", "tests", "pyproject.toml", "README.md", "Makefile", ".ci"),
         *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "constraints.txt", ".gitignore"),
     }
 

@@ -26,6 +26,11 @@ NUMPY_ONLY = [
 ]
 TOP = ["explain", "causal", "lab", "evaluation", "widgets", "cli", "doctor", "figures"]
 ENGINE_ROOM = ["hooks", "engine", "families", "methods", "metrics"]
+EXTRAS = {"pyarrow", "xarray", "accelerate"}
+CORE = {
+    *("numpy", "pandas", "PIL", "plotly", "jaxtyping", "safetensors", "torch", "transformers", "typer", "rich"),
+    *("anywidget", "ipywidgets", "huggingface_hub", "tokenizers"),  # the last two come with transformers
+}
 PLUGINS = ["families", "methods", "metrics"]
 
 
@@ -113,6 +118,15 @@ def test_plug_ins_never_import_their_siblings(name):
 
 def test_types_imports_nothing_of_ours():
     assert not EVER["types"] & NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_core_install_has_what_is_imported_and_extras_are_imported_late(name):
+    def foreign(names: set[str]) -> set[str]:
+        return {module.split(".")[0] for module in names - NAMES} - sys.stdlib_module_names - {"dexar_widgets"}
+
+    assert foreign(EAGER[name]) <= CORE
+    assert foreign(EVER[name]) <= CORE | EXTRAS
 
 
 def test_only_hooks_registers_hooks_on_a_model():
