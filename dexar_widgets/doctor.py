@@ -15,6 +15,7 @@ from pathlib import Path
 __all__ = ["ABOUT", "BITS", "Accelerator", "Machine", "Need", "about", "browser", "fit", "machine", "need"]
 
 GIB = 2**30
+_FILES = "read from its files"
 PACKAGES = ("dexar-widgets", "torch", "transformers", "numpy", "pillow", "jupyterlab", "anywidget", "pyarrow")
 
 ABOUT: Mapping[str, float] = {
@@ -74,7 +75,7 @@ class Need:
     @property
     def here(self) -> bool:
         """Whether the weights are on this machine already."""
-        return self.known_from != "the hub" and not self.known_from.startswith("about")
+        return self.known_from == _FILES
 
     def memory(self, bits: int) -> int:
         """Bytes of memory that an explanation takes, about, with weights of so many bits."""
@@ -254,7 +255,7 @@ def _need_of_folder(name: str, folder: Path) -> Need:
     for file in files:
         for dtype, count in _counts(file).items():
             counts[dtype] = counts.get(dtype, 0) + count
-    return _from_counts(name, counts, "its files")
+    return _from_counts(name, counts, _FILES)
 
 
 def _counts(file: Path) -> dict[str, int]:
@@ -284,13 +285,12 @@ def _from_counts(name: str, counts: Mapping[str, int], known_from: str) -> Need:
 
 
 def _need_of_hub(name: str) -> Need:
-    import httpx
     from huggingface_hub import get_safetensors_metadata
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, NotASafetensorsRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, NotASafetensorsRepoError, RepositoryNotFoundError
 
     try:
         return _from_counts(
-            name, {str(k): v for k, v in get_safetensors_metadata(name).parameter_count.items()}, "the hub"
+            name, {str(k): v for k, v in get_safetensors_metadata(name).parameter_count.items()}, "read from the hub"
         )
     except GatedRepoError as error:
         reason: tuple[str, Exception] = ("is gated (accept its terms on its page, then `hf auth login`)", error)
@@ -298,9 +298,9 @@ def _need_of_hub(name: str) -> Need:
         reason = ("is neither a folder here nor a model on the hub", error)
     except NotASafetensorsRepoError as error:
         reason = ("has no safetensors weights on the hub", error)
-    except (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 (each version of the hub's client has network errors of its own)
         reason = ("is not on this machine and the hub cannot be reached", error)
     if name in ABOUT:
         parameters = round(ABOUT[name])
-        return Need(name, parameters, 2 * parameters, "float16", f"about, by its published size: it {reason[0]}")
+        return Need(name, parameters, 2 * parameters, "float16", f"its published size: it {reason[0]}")
     raise ValueError(f"{name} {reason[0]}; its size is not known.") from reason[1]

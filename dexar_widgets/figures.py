@@ -84,8 +84,11 @@ def colours_of(
     return np.asarray(COLOUR_TABLES[name][np.rint(unit * 255).astype(np.uint8)])
 
 
+_COLOUR_LEFT = 0.25  # under a map: the picture stays recognisable, and colour means the map
+
+
 def overlay(image: Pixels, heat: HeatMap, *, colours: str | None = None, opacity: float = 0.6) -> Pixels:
-    """The map over the image, at the image's size; what the model did not see stays as it is.
+    """The map over the paled image, at the image's size; what the model did not see stays as it is.
 
     A map that is constant or silenced shows nothing: the image fades towards white instead.
     """
@@ -96,7 +99,9 @@ def overlay(image: Pixels, heat: HeatMap, *, colours: str | None = None, opacity
         raise ValueError(f"The map belongs to an image of {heat.grid.image_size}, this one is {(width, height)}.")
     pixels = heat if heat.values.shape == (height, width) else maps.upsample(heat)
     top = colours_of(pixels.values, colours=colours) if heat.status == "ok" else np.full_like(image, 255)
-    blended = np.rint(image * (1 - opacity) + top * np.float32(opacity)).astype(np.uint8)
+    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
+    pale = image * np.float32(_COLOUR_LEFT) + grey[..., None] * np.float32(1 - _COLOUR_LEFT)
+    blended = np.rint(pale * (1 - opacity) + top * np.float32(opacity)).astype(np.uint8)
     left, upper, right, lower = (round(side) for side in heat.grid.box)
     shown = image.copy()
     shown[upper:lower, left:right] = blended[upper:lower, left:right]
@@ -149,11 +154,12 @@ def strip(
         panels.append(Panel(shown, word.text, heat.status if heat.status != "ok" else f"{weights[index]:.2f}"))
     whole = e.sequence_map(**choice)
     shown = overlay(image, whole, colours=colours, opacity=opacity)
-    return compose([*panels, Panel(shown, "whole answer", "" if whole.status == "ok" else whole.status)])
+    panels.append(Panel(shown, "whole answer", "" if whole.status == "ok" else whole.status))
+    return compose(panels, table=COLOUR_TABLES[colours or DEFAULT_COLOURS])
 
 
-def compose(panels: Sequence[Panel]) -> Image.Image:
-    """Put panels of one size in rows, each under its title, on white."""
+def compose(panels: Sequence[Panel], *, table: UInt8[np.ndarray, "256 3"] | None = None) -> Image.Image:
+    """Put panels of one size in rows, each under its title, on white; ``table`` adds a legend of its colours."""
     height, width = panels[0].pixels.shape[:2]
     factor = max(1, math.ceil(_SMALLEST_SIDE / max(width, height)))
     width, height = width * factor, height * factor
@@ -163,7 +169,8 @@ def compose(panels: Sequence[Panel]) -> Image.Image:
     cell_width, cell_height = max(width, 7 * font_size), height + head
     columns = _columns(len(panels), cell_width + gap, cell_height + gap)
     rows = math.ceil(len(panels) / columns)
-    sheet = Image.new("RGB", (columns * (cell_width + gap) + gap, rows * (cell_height + gap) + gap), "white")
+    size = columns * (cell_width + gap) + gap, rows * (cell_height + gap) + gap + head
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     for index, panel in enumerate(panels):
         left = gap + index % columns * (cell_width + gap)
@@ -172,27 +179,46 @@ def compose(panels: Sequence[Panel]) -> Image.Image:
         _write(draw, panel, (margin if width >= 7 * font_size else left, top), cell_width, font)
         picture = Image.fromarray(panel.pixels).resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(picture, (margin, top + head))
+    if table is not None:
+        _legend(sheet, table, (gap, sheet.height - head), font)
     return _within_limit(sheet)
 
 
-def _columns(count: int, width: int, height: int) -> int:
-    """The number of columns whose sheet comes nearest to `_SHAPE`; of equal ones the fullest."""
+def _legend(sheet: Image.Image, table: UInt8[np.ndarray, "256 3"], corner: tuple[int, int], font: Font) -> None:
+    """The colours from low to high, and what they may be compared with."""
+    draw = ImageDraw.Draw(sheet)
+    left, top = corner
+    height = round(font.getlength("n"))
+    bar = Image.fromarray(np.repeat(table[None], height, axis=0)).resize((8 * height, height))
+    draw.text((left, top), "low", fill="black", font=font)
+    left += round(font.getlength("low ")) + height // 2
+    sheet.paste(bar, (left, top + height // 2))
+    left += bar.width + height // 2
+    text = _fitted("high; each map has a scale of its own", sheet.width - left - corner[0], font)
+    draw.text((left, top), text, fill="black", font=font)
 
-    def distance(columns: int) -> tuple[float, int]:
+
+def _columns(count: int, width: int, height: int) -> int:
+    """The number of columns whose sheet comes nearest to `_SHAPE`, with few empty places."""
+
+    def distance(columns: int) -> float:
         rows = math.ceil(count / columns)
-        return abs(math.log(columns * width / (rows * height) / _SHAPE)), rows * columns - count
+        return abs(math.log(columns * width / (rows * height) / _SHAPE)) + (rows * columns - count) / count
 
     return min(range(1, count + 1), key=distance)
 
 
 def _write(draw: ImageDraw.ImageDraw, panel: Panel, corner: tuple[int, int], width: int, font: Font) -> None:
     room = width - (font.getlength(panel.note) + font.getlength("n") if panel.note else 0)
-    title = " ".join(panel.title.split())
-    while font.getlength(title) > room and len(title) > 1:
-        title = title[:-2].rstrip() + "…"
     left, top = corner
-    draw.text((left, top), title, fill="black", font=font)
+    draw.text((left, top), _fitted(" ".join(panel.title.split()), room, font), fill="black", font=font)
     draw.text((left + width, top), panel.note, fill=(110, 110, 110), font=font, anchor="ra")
+
+
+def _fitted(text: str, room: float, font: Font) -> str:
+    while font.getlength(text) > room and len(text) > 1:
+        text = text[:-2].rstrip() + "…"
+    return text
 
 
 def _within_limit(sheet: Image.Image) -> Image.Image:

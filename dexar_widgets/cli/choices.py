@@ -95,5 +95,5 @@ def load(
 
         from dexar_widgets import vlm
 
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers.utils.logging.disable_progress_bar()
         return vlm.load(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)

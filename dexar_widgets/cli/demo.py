@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dexar_widgets.cli import report
-from dexar_widgets.cli.choices import AsJson, Model
+from dexar_widgets.cli import choices, report
 from dexar_widgets.cli.outputs import refuse_folder, write_html
 from dexar_widgets.cli.terminal import ERR, OUT, notices
 
@@ -25,8 +24,8 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the interactive page goes.")] = Path("demo.html"),
     seed: Annotated[int, typer.Option(help="Which scene: any whole number.")] = SEED,
     question: Annotated[str, typer.Option("--question", "-q", help="What to ask about it.")] = "What do you see?",
-    model: Model = "lab/llava",
-    as_json: AsJson = False,
+    model: choices.Model = "lab/llava",
+    as_json: choices.AsJson = False,
 ) -> None:
     """Answer a question about a scene with the embedded model, explain the answer, write a page to explore.
 
@@ -35,14 +34,13 @@ def demo(
     Example: `dexar demo --seed 12 --question "How many objects are there?"`
     """
     refuse_folder(out)
-    with ERR.status("loading the embedded model …"):
+    vlm = choices.load(model)
+    with ERR.status("answering and explaining …"):
         import dexar_widgets as dx
 
         scene = dx.lab.scene(seed, prompt=question)
-        vlm = dx.load(model)
-    with ERR.status("answering and explaining …"):
         e = dx.explain(vlm, scene.image, question)
-    notices([*vlm.notices, *e.example.notices])
+    notices(e.example.notices)
     told = report.record(e, {}, scene)
     told |= {"page": str(out), "seed": seed, "true_caption": scene.caption}
     write_html(e, out)

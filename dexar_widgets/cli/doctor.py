@@ -82,7 +82,7 @@ def _tell_need(need: "Need", fitting: dict[str, tuple[str, ...]], machine: "Mach
     elif need.disk > machine.disk:
         disk += f": more than the {_size(machine.disk)} that are free"
     rows = [
-        ("model", f"{need.name}, {need.parameters / 1e6:,.1f} M parameters (from {need.known_from})"),
+        ("model", f"{need.name}, {need.parameters / 1e6:,.1f} M parameters ({need.known_from})"),
         ("on disk", disk),
     ]
     for precision, bits in BITS.items():

@@ -1,5 +1,7 @@
 """An explanation told in the terminal: the answer shaded, and where each word's map peaks."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from dexar_widgets.cli.terminal import OUT, bar, shaded
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
+    from dexar_widgets.flow import Silenced
     from dexar_widgets.lab.scenes import Scene
 
 __all__ = ["record", "tell"]
@@ -22,7 +25,8 @@ Choice = dict[str, Any]
 def record(e: "Explanation", choice: Choice, scene: "Scene | None" = None) -> dict[str, Any]:
     """What was asked, answered and seen, as plain values: one entry per explained word."""
     weights = e.word_weights(e.options(**choice))
-    silenced = {one.step: str(one) for one in e.silenced(e.options(**choice))}
+    silenced = e.silenced(e.options(**choice))
+    why = {one.step: str(one) for one in silenced}
     words = []
     for word, weight in zip(e.generation.words, weights, strict=True):
         steps = [step for step in word.steps if step in e.steps]
@@ -36,12 +40,29 @@ def record(e: "Explanation", choice: Choice, scene: "Scene | None" = None) -> di
             "weight": float(weight),
             "status": heat.status,
             "peak": None if place is None else place.as_dict(),
-            "why_empty": [silenced[step] for step in steps if step in silenced] if heat.status != "ok" else [],
+            "why_empty": [why[step] for step in steps if step in why] if heat.status != "ok" else [],
         }
         if scene is not None:
             entry["there"] = None if place is None else thing_at(scene, place)
         words.append(entry)
-    return {"prompt": e.example.prompt, "answer": e.generation.text, "words": words}
+    return {
+        "prompt": e.example.prompt,
+        "answer": e.generation.text,
+        "words": words,
+        "silenced": _winners(silenced, len(e.steps)),
+    }
+
+
+def _winners(silenced: "Sequence[Silenced]", steps: int) -> str | None:
+    """One sentence on the tokens that count for nothing in the answer's map, and the text that won most often."""
+    won = Counter((one.piece, one.kind) for one in silenced if one.piece is not None)
+    if not won:
+        return None
+    ((piece, kind), times) = won.most_common(1)[0]
+    return (
+        f"{len(silenced)} of {steps} tokens have no visual weight: text raised them more than the image did, "
+        f"most often ({times}×) the {kind} token {piece!r}."
+    )
 
 
 def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
@@ -66,5 +87,6 @@ def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
         table.add_row(*cells, *([Text(entry["there"] or "")] if truth else []))
     OUT.print(table)
     OUT.print()
-    for reason in dict.fromkeys(reason for entry in told["words"] for reason in entry["why_empty"]):
+    reasons = [reason for entry in told["words"] for reason in entry["why_empty"]]
+    for reason in dict.fromkeys([*([told["silenced"]] if told["silenced"] else []), *reasons]):
         OUT.print(Text(f"· {reason}"), style="dim", soft_wrap=True)

@@ -39,12 +39,13 @@ def shaded(words: Sequence[str], weights: Sequence[float]) -> Text:
     from dexar_widgets.figures import COLOUR_TABLES, DEFAULT_COLOURS
 
     most = max(weights, default=0.0)
+    coloured = OUT.is_terminal and OUT.color_system is not None
     text = Text()
     for index, (word, weight) in enumerate(zip(words, weights, strict=True)):
         share = weight / most if most > 0 else 0.0
-        if index and word[:1] not in set(".,;:!?"):
+        if index and not (coloured and word[:1] in set(".,;:!?")):
             text.append(" ")
-        if OUT.is_terminal and OUT.color_system is not None:
+        if coloured:
             red, green, blue = (int(channel) for channel in COLOUR_TABLES[DEFAULT_COLOURS][round(255 * share)])
             bright = 0.299 * red + 0.587 * green + 0.114 * blue > 128
             text.append(word, style=f"{'black' if bright else 'white'} on rgb({red},{green},{blue})")
