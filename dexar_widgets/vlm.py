@@ -125,7 +125,7 @@ def load(
     family = _family_of(config)
     family.verify(config)
     with clear_errors(checkpoint.name):
-        processor: Any = AutoProcessor.from_pretrained(checkpoint.source, **where)  # type: ignore[no-untyped-call]
+        processor: Any = AutoProcessor.from_pretrained(checkpoint.source, **where)
     _check_processor(processor)
     family.repair(processor, config)
     lab = checkpoint.name.startswith("lab/")
@@ -178,7 +178,7 @@ def _from_pair(model: Any, processor: Any) -> VLM:
         raise ValueError(f"Expected a pair (model, processor) of transformers objects; the model is a {kind}.")
     family = _family_of(model.config)
     family.verify(model.config)
-    if model.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+    if model.get_output_embeddings() is None:
         raise ValueError(f"{kind} has no language-model head; load the model with AutoModelForImageTextToText.")
     _check_processor(processor)
     processor = copy.copy(processor)  # the caller's own stays as it is when a field is completed
@@ -230,12 +230,12 @@ def _no_progress_bar(*, lab: bool) -> Iterator[None]:
     """The embedded models load in a fraction of a second: no progress bar."""
     shown = lab and is_progress_bar_enabled()
     if shown:
-        disable_progress_bar()  # type: ignore[no-untyped-call]
+        disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            enable_progress_bar()  # type: ignore[no-untyped-call]
+            enable_progress_bar()
 
 
 def _quantiser(model: Any) -> str | None:

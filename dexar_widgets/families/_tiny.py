@@ -53,5 +53,5 @@ def random_model(kind: Any, config: Any, *, seed: int, words: Sequence[int], gen
         weight[silent] = 0
         if model.get_input_embeddings().weight is weight:
             weight *= 0.05
-    model.generation_config = GenerationConfig(**generation)  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(**generation)
     return model

@@ -16,7 +16,7 @@ HOW_TO_ADD = (
 # initialisation, dropout (off in evaluation mode), activations and positions, which the model's own forward applies.
 HARMLESS = (
     set(PreTrainedConfig().to_dict())
-    | set(GenerationConfig().to_dict())  # type: ignore[no-untyped-call]
+    | set(GenerationConfig().to_dict())
     | set(
         "activation_dropout activation_function add_cross_attention "
         "attention_bias attention_dropout attn_implementation auto_map bad_words_ids cross_attention_hidden_size "

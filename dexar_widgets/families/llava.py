@@ -194,7 +194,7 @@ def _tiny_processor(tokenizer: Any, config: Any) -> LlavaProcessor:
         images: Any = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
     else:
         images = SiglipImageProcessorPil(size=square)
-    return LlavaProcessor(  # type: ignore[no-untyped-call]
+    return LlavaProcessor(
         images,
         tokenizer,
         patch_size=8,

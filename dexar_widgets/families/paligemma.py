@@ -119,7 +119,7 @@ def tiny(
     tokenizer: Any = GemmaTokenizer(vocab=vocab, merges=merges, extra_special_tokens={"image_token": "<image>"})
     images: Any = SiglipImageProcessorPil(size={"height": 32, "width": 32})
     images.image_seq_length = 16
-    processor = PaliGemmaProcessor(images, tokenizer)  # type: ignore[no-untyped-call]
+    processor = PaliGemmaProcessor(images, tokenizer)
     size = -(-len(tokenizer) // 64) * 64
     sizes: dict[str, Any] = {
         "vocab_size": size, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": layers,
