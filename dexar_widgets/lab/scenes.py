@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -54,6 +55,11 @@ class Scene:
     def marks(self) -> tuple[Mark, ...]:
         """One `Mark` per word of the caption: its place, its role, its object."""
         return self.answer.marks
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        Image.fromarray(self.image).save(buffer, "PNG")
+        return buffer.getvalue()
 
     def redraw(self, spec: Specification) -> "Scene":
         """Another specification at this scene's size, with this scene's prompt."""

@@ -1,6 +1,7 @@
 """The renderer: pure in its seed, the same at every size, exact in its masks."""
 
 from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
@@ -112,6 +113,12 @@ def test_objects_can_be_named() -> None:
     drawn = scene(5, objects=["red cat", ("boat", "blue")], background="water", size=96)
     assert {(thing.name, thing.colour) for thing in drawn.spec.objects} == {("cat", "red"), ("boat", "blue")}
     assert drawn.spec.background.name == "water"
+
+
+def test_a_scene_shows_itself_in_a_cell() -> None:
+    drawn = scene(1, size=96)
+    shown = np.asarray(Image.open(BytesIO(drawn._repr_png_())))
+    assert (shown == drawn.image).all()
 
 
 @pytest.mark.parametrize(

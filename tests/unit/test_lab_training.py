@@ -11,7 +11,7 @@ from PIL import Image
 from dexar_widgets.lab.attention import batched_attention
 from dexar_widgets.lab.batches import IGNORE, TRAINING_SEEDS, model_pixels, training_batch, validation_batch
 from dexar_widgets.lab.evaluate import SEEDS, wilson
-from dexar_widgets.lab.language import caption
+from dexar_widgets.lab.language import Turn, caption
 from dexar_widgets.lab.learner import Learner
 from dexar_widgets.lab.recipes import RECIPES, Recipe
 from dexar_widgets.lab.scenes import scene
@@ -43,8 +43,6 @@ def test_training_tokens_are_the_processors_tokens(learner: Learner) -> None:
     drawn = scene(3, objects=3)
     turn_batch = training_batch(learner.packer, replace(MICRO, segments=1, captions=1.0), 3)
     assert turn_batch.ids[0, 0] == learner.processor.tokenizer.bos_token_id
-    from dexar_widgets.lab.language import Turn
-
     turn = Turn("What do you see?", caption(drawn.spec, "What do you see?"), "caption")
     ids, labels, _ = learner.packer.segment(turn)
     text = prompt_text(learner, turn.question) + " " + turn.answer.text + "</s>"
