@@ -57,11 +57,22 @@ class Record(ByValue):
                 f"The gradients hold {len(self.gradients.tokens)} tokens but the layout {len(self.layout)}; "
                 "is the layout that of the prompt alone?"
             )
+        self._check_parts()
         try:
             plain = json.loads(json.dumps(dict(self.provenance), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise ValueError(f"Explanation.provenance must be plain JSON values: {error}") from error
         object.__setattr__(self, "provenance", plain)
+
+    def _check_parts(self) -> None:
+        axes = (len(self.steps), len(self.layers), self.heads, len(self.layout))
+        for name, part, expected in (
+            ("attention", self.attention, axes),
+            ("patch_norm", self.patch_norm, axes[3:]),
+            ("lens.logit", None if self.lens is None else self.lens.logit, axes[:2]),
+        ):
+            if part is not None and part.shape != expected:
+                raise ValueError(f"Explanation.{name} is {part.shape}; the gradients and the layout say {expected}.")
 
     @property
     def steps(self) -> tuple[int, ...]:

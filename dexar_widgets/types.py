@@ -18,6 +18,7 @@ Axes, used with these names everywhere in the package:
     Pixels of the original image, after its EXIF rotation.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple
@@ -25,19 +26,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-__all__ = [
-    "ByValue",
-    "Example",
-    "Generation",
-    "GradientTensor",
-    "Grid",
-    "HeatMap",
-    "Lens",
-    "Sensitivity",
-    "TokenLayout",
-    "Word",
-    "minmax",
-]
+__all__ = ["ByValue", "Example", "Generation", "GradientTensor", "Grid", "HeatMap", "Lens", "Sensitivity"]
+__all__ += ["TokenLayout", "Word", "minmax"]
 
 Kind = Literal["system", "image", "prompt", "answer", "special"]
 """``system``: the template's text, role words included; ``prompt``: the user's words; ``special``: control ids."""
@@ -298,3 +288,11 @@ class HeatMap(ByValue):
         """(row, col) of the largest value; the first in reading order if several are equal."""
         row, col = divmod(int(self.values.argmax()), self.values.shape[1])
         return row, col
+
+    def _repr_png_(self) -> bytes:
+        from PIL import Image  # only to be looked at
+
+        grey = Image.fromarray((minmax(self.values) * 255).astype(np.uint8))
+        buffer = io.BytesIO()
+        grey.resize(self.grid.image_size, Image.Resampling.NEAREST).save(buffer, "PNG")
+        return buffer.getvalue()

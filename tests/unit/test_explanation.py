@@ -396,6 +396,8 @@ def test_equality_sees_every_field():
         ({"provenance": {"seconds": float("nan")}}, "plain JSON"),
         ({"provenance": {"model": object()}}, "plain JSON"),
         ({"layout": layout_of(KINDS[:-1], 2, 2)}, "hold 7 tokens but the layout 6"),
+        ({"attention": np.zeros((2, 2, 1, 6))}, r"attention is \(2, 2, 1, 6\); .* say \(2, 2, 1, 7\)"),
+        ({"patch_norm": np.zeros(4)}, r"patch_norm is \(4,\)"),
     ],
 )
 def test_an_explanation_that_cannot_be_is_refused(changes, message):

@@ -1,9 +1,11 @@
 """The data types refuse what cannot be, and compare by value."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, HeatMap, TokenLayout, Word, minmax
 from tests.unit.made import generation_of, layout_of, random_parts, tensor_of
@@ -93,6 +95,14 @@ def test_normalising_a_map_leaves_the_raw_one_as_it_was():
     raw = HeatMap(np.array([[1, 5], [3, 1]], np.float32), GRID, "dexar", (0,))
     assert raw.normalised().values.tolist() == [[0, 1], [0.5, 0]]
     assert raw.values.max() == 5
+
+
+def test_a_map_shows_itself_at_the_images_size():
+    shown = HeatMap(np.array([[0, 1], [2, 3]], np.float32), GRID, "dexar", (0,))._repr_png_()
+    pixels = np.asarray(Image.open(io.BytesIO(shown)))
+    assert pixels.shape == (6, 8)
+    assert pixels[0, 0] == 0
+    assert pixels[5, 7] == 255
 
 
 def test_equality_is_by_value_and_sees_dtype_and_every_number():
