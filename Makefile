@@ -41,12 +41,11 @@ wheel: $(VENV)/.dev  ## dist/*.whl, with what it holds
 	$(BIN)/python -m hatchling build -t wheel -d dist
 	@$(BIN)/python -m zipfile -l dist/dexar_widgets-*.whl | sort -k4 -n -r | head -12; du -h dist/*.whl
 
-browser:
-	@for name in google-chrome google-chrome-stable chromium chromium-browser microsoft-edge; do \
-		command -v $$name >/dev/null && exit 0; done; \
-	if test -z "$$CHROMIUM" && test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+browser: $(VENV)/.dev
+	@if ! $(BIN)/python -c 'import sys; from dexar_widgets.doctor import browser; sys.exit(browser() is None)' \
+		&& test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo 'Installing Chromium for the browser tests …'; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null \
 		|| echo 'Chromium could not be installed: the browser tests will be listed as not run.'; fi
 
 clean:  ## remove everything that was made or installed
