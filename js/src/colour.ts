@@ -46,16 +46,15 @@ export function indexOf(value: number, { low, high }: Scale): number {
 /** RGBA pixels; with `fade`, what is low (or near zero, on a signed scale) lets the image through. */
 export function paint(values: ArrayLike<number>, scale: Scale, opacity: number, fade: boolean): Uint8ClampedArray {
   const rgb = table(scale.colours);
-  const alphas = Float32Array.from({ length: 256 }, (_, i) => 255 * opacity * (fade ? presence(i, scale) : 1));
-  const pixels = new Uint8ClampedArray(values.length * 4);
-  for (let i = 0; i < values.length; i++) {
-    const at = indexOf(values[i]!, scale);
-    pixels[4 * i] = rgb[3 * at]!;
-    pixels[4 * i + 1] = rgb[3 * at + 1]!;
-    pixels[4 * i + 2] = rgb[3 * at + 2]!;
-    pixels[4 * i + 3] = alphas[at]!;
+  const rgba = new Uint8ClampedArray(4 * 256);
+  for (let i = 0; i < 256; i++) {
+    rgba.set(rgb.subarray(3 * i, 3 * i + 3), 4 * i);
+    rgba[4 * i + 3] = 255 * opacity * (fade ? presence(i, scale) : 1);
   }
-  return pixels;
+  const colours = new Uint32Array(rgba.buffer);
+  const pixels = new Uint32Array(values.length);
+  for (let i = 0; i < values.length; i++) pixels[i] = colours[indexOf(values[i]!, scale)]!;
+  return new Uint8ClampedArray(pixels.buffer);
 }
 
 function presence(index: number, { low }: Scale): number {

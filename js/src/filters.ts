@@ -34,16 +34,22 @@ export interface Reason {
   token: number;
 }
 
-const memory = new WeakMap<Explanation, Map<string, Float32Array>>();
+const memory = new WeakMap<Explanation, Map<string, Float32Array | Float64Array>>();
+
+/** What depends on few options is made once for each of their combinations. */
+function once<T extends Float32Array | Float64Array>(e: Explanation, key: string, make: () => T): T {
+  const known = memory.get(e) ?? new Map<string, T>();
+  memory.set(e, known);
+  const values = known.get(key) ?? make();
+  known.set(key, values);
+  return values as T;
+}
 
 /** A block of one value per step, layer and head, its last layer as the preset reads it. */
 export function perHead(e: Explanation, name: string, preset: Preset): Float32Array {
-  const key = `${preset}/${name}`;
-  const known = memory.get(e) ?? new Map<string, Float32Array>();
-  memory.set(e, known);
-  const values = known.get(key) ?? (preset === "released" ? patched(e, name) : Float32Array.from(need(e, name).data));
-  known.set(key, values);
-  return values;
+  return once(e, `${preset}/${name}`, () =>
+    preset === "released" ? patched(e, name) : Float32Array.from(need(e, name).data),
+  );
 }
 
 function patched(e: Explanation, name: string): Float32Array {
@@ -67,22 +73,23 @@ export function sensitivity(e: Explanation, level: Level, o: Pick<Options, "text
 
 /** δ of Eq. 4 per step, layer and head, over all layers; 1 without a head filter. */
 export function headWeights(e: Explanation, o: Options): Float64Array {
-  const { steps, layers, heads } = e.size;
-  if (o.headFilter === "none") return new Float64Array(steps * layers * heads).fill(1);
-  const { visual, text } = sensitivity(e, o.headFilter, o);
-  return Float64Array.from(visual, (value, i) => Math.max(0, value - text[i]!));
+  return once(e, `δ/${o.headFilter}/${o.textSet}/${o.preset}`, () => {
+    const { steps, layers, heads } = e.size;
+    const delta = new Float64Array(steps * layers * heads);
+    if (o.headFilter === "none") return delta.fill(1);
+    const { visual, text } = sensitivity(e, o.headFilter, o);
+    for (let i = 0; i < delta.length; i++) delta[i] = Math.max(0, visual[i]! - text[i]!);
+    return delta;
+  });
 }
 
 /** The largest value of one step within the chosen layers, and where it is. */
 export function peakOf(e: Explanation, values: Float32Array, step: number, [from, to]: [number, number]): Peak {
   const { layers, heads } = e.size;
-  let best: Peak = { layer: from, head: 0, value: Number.NEGATIVE_INFINITY };
-  for (let layer = from; layer <= to; layer++)
-    for (let head = 0; head < heads; head++) {
-      const value = values[(step * layers + layer) * heads + head]!;
-      if (value > best.value) best = { layer, head, value };
-    }
-  return best;
+  const start = step * layers * heads;
+  let best = start + from * heads;
+  for (let i = best + 1; i < start + (to + 1) * heads; i++) if (values[i]! > values[best]!) best = i;
+  return { layer: Math.floor((best - start) / heads), head: (best - start) % heads, value: values[best]! };
 }
 
 /** ω of Eq. 6 per step; 1 without a filler filter. */

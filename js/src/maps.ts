@@ -141,25 +141,31 @@ export function halfEnergyCells(map: CellMap): number {
 
 /** Bilinear with half-pixel centres, edges held: the same weights as the upsampling in `maps.py`. */
 export function upsample(map: CellMap, rows: number, cols: number, height: number, width: number): Float32Array {
+  const down = weights(height, rows);
   const across = weights(width, cols);
+  const line = new Float64Array(cols);
   const out = new Float32Array(height * width);
   for (let y = 0; y < height; y++) {
-    const [top, bottom, share] = weight(y, height, rows);
+    const [top, bottom] = [down.low[y]! * cols, Math.min(down.low[y]! + 1, rows - 1) * cols];
+    const part = down.part[y]!;
+    for (let col = 0; col < cols; col++) line[col] = map[top + col]! * (1 - part) + map[bottom + col]! * part;
     for (let x = 0; x < width; x++) {
-      const [left, right, part] = across[x]!;
-      const above = map[top * cols + left]! * (1 - part) + map[top * cols + right]! * part;
-      const below = map[bottom * cols + left]! * (1 - part) + map[bottom * cols + right]! * part;
-      out[y * width + x] = above * (1 - share) + below * share;
+      const left = across.low[x]!;
+      const share = across.part[x]!;
+      out[y * width + x] = line[left]! * (1 - share) + line[Math.min(left + 1, cols - 1)]! * share;
     }
   }
   return out;
 }
 
-function weight(pixel: number, pixels: number, cells: number): [number, number, number] {
-  const at = Math.min(Math.max(((pixel + 0.5) * cells) / pixels - 0.5, 0), cells - 1);
-  const low = Math.floor(at);
-  return [low, Math.min(low + 1, cells - 1), at - low];
+/** Per pixel along one side: the cell before its centre, and the share of the next one. */
+function weights(pixels: number, cells: number): { low: Int32Array; part: Float64Array } {
+  const low = new Int32Array(pixels);
+  const part = new Float64Array(pixels);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const at = Math.min(Math.max(((pixel + 0.5) * cells) / pixels - 0.5, 0), cells - 1);
+    low[pixel] = Math.floor(at);
+    part[pixel] = at - low[pixel]!;
+  }
+  return { low, part };
 }
-
-const weights = (pixels: number, cells: number): [number, number, number][] =>
-  Array.from({ length: pixels }, (_, pixel) => weight(pixel, pixels, cells));

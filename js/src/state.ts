@@ -2,7 +2,7 @@
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
-import { headWeights, keptHeads, type Options, stepWeights } from "./filters";
+import { keptHeads, type Options, stepWeights } from "./filters";
 import { type CellMap, canMap, sequenceMap, sumMap } from "./maps";
 import type { Explanation, Level, Preset, Word } from "./wire";
 
@@ -39,7 +39,6 @@ export interface State {
   helpOpen: Signal<boolean>;
 
   options: ReadonlySignal<Options>;
-  delta: ReadonlySignal<Float64Array>;
   /** ω of the chosen filler filter, 1 without. */
   weights: ReadonlySignal<Float64Array>;
   /** What shades the words: ω, of `max` where no filler filter is chosen. */
@@ -74,7 +73,7 @@ export function createState(e: Explanation): State {
   return { ...s, ...derive(e, s) };
 }
 
-type Chosen = Omit<State, "options" | "delta" | "weights" | "shades" | "map" | "steps" | "counts">;
+type Chosen = Omit<State, "options" | "weights" | "shades" | "map" | "steps" | "counts">;
 
 function derive(e: Explanation, s: Chosen): Omit<State, keyof Chosen> {
   const options = computed<Options>(() => ({
@@ -86,7 +85,6 @@ function derive(e: Explanation, s: Chosen): Omit<State, keyof Chosen> {
     preset: s.preset.value,
   }));
   const steps = computed(() => (s.chosen.value.length ? s.chosen.value : e.header.steps.map((_, entry) => entry)));
-  const delta = computed(() => headWeights(e, options.value));
   const weights = computed(() => stepWeights(e, options.value));
   const shades = computed(() => {
     const o = options.value;
@@ -107,7 +105,7 @@ function derive(e: Explanation, s: Chosen): Omit<State, keyof Chosen> {
       words: words.length,
     };
   });
-  return { options, steps, delta, weights, shades, map, counts };
+  return { options, steps, weights, shades, map, counts };
 }
 
 /** Entries of a word's steps that were explained. */

@@ -21,7 +21,7 @@ interface Curve {
 /** Per layer the strongest head's sensitivity, averaged over the steps in view. */
 export function layerCurve(s: State): Curve {
   const { e } = s;
-  const { visual, text } = sensitivity(e, "max", s.options.value);
+  const { visual, text } = sensitivity(e, "max", { textSet: s.textSet.value, preset: s.preset.value });
   const steps = s.steps.value;
   const mean = (values: Float32Array, layer: number) =>
     steps.reduce((sum, step) => sum + peakOf(e, values, step, [layer, layer]).value, 0) / steps.length;
