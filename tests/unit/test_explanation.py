@@ -216,6 +216,16 @@ def test_visual_columns_answer_all_that_the_full_tensor_does(options):
     assert visual.heatmap(0, **options) == full.heatmap(0, **options)
 
 
+@pytest.mark.parametrize("keep", ["full", "visual"])
+def test_an_answer_does_not_depend_on_what_was_asked_before(keep):
+    """What was read once is remembered: under a key that tells every option apart."""
+    asked = explanation_of(*random_parts(2), keep=keep)
+    for options in OPTIONS:
+        fresh = explanation_of(*random_parts(2), keep=keep)
+        assert asked.head_weights(**options).tolist() == fresh.head_weights(**options).tolist()
+        assert asked.step_weights(**options).tolist() == fresh.step_weights(**options).tolist()
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
