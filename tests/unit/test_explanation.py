@@ -92,6 +92,12 @@ def test_a_silenced_answer_has_an_empty_map_and_says_so():
     assert not e.sequence_map().values.any()
 
 
+def test_an_answer_without_weights_is_silenced_though_its_words_have_maps():
+    e = explanation_of(tensor_of(BY_HAND[1:]), LAYOUT)
+    assert (e.heatmap(0).status, e.sequence_map().status) == ("ok", "silenced")
+    assert e.sequence_map(filler_filter="none").status == "ok"
+
+
 def test_a_one_by_one_grid_is_constant_and_keeps_its_raw_value():
     layout = layout_of(["image", "prompt"], 1, 1)
     e = explanation_of(tensor_of([[[[3, 1]]]]), layout)
