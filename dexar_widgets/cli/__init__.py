@@ -19,6 +19,8 @@ __all__ = ["app", "main"]
 # click's ClickException, wherever this version of typer keeps it
 _Refusal: type[Exception] = typer.BadParameter.__mro__[2]
 
+_INTERRUPTED = 130  # as shells say it: 128 and the number of SIGINT
+
 app = typer.Typer(
     name="dexar",
     rich_markup_mode="markdown",
@@ -64,13 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _quiet(debug=debug)
     try:
         status = app(given, prog_name="dexar", standalone_mode=False)
-    except KeyboardInterrupt:
-        return _fail("interrupted.", 130, debug=debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted.", _INTERRUPTED, debug=debug)
     except _Refusal as error:
         text: str = error.format_message()  # type: ignore[attr-defined]
         return _fail(f"{text.rstrip('.')} (see dexar {_verb(given)}--help).", 2, debug=debug)
-    except typer.Abort:
-        return _fail("interrupted.", 130, debug=debug)
     except MemoryError:
         return _fail("out of memory; a smaller model, --dtype bfloat16 or --keep summary needs less.", 1, debug=debug)
     except BrokenPipeError:  # the reader of our output went away: nothing to report, nobody to report to
@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "OutOfMemoryError":
             return _fail("the accelerator is out of memory; try --device cpu or --dtype bfloat16.", 1, debug=debug)
         return _fail(f"unexpected {type(error).__name__}: {_sentence(error)} (--debug shows where).", 1, debug=debug)
+    if status == _INTERRUPTED:  # newer versions of typer catch Ctrl-C themselves
+        return _fail("interrupted.", _INTERRUPTED, debug=debug)
     return status if isinstance(status, int) else 0
 
 
@@ -108,7 +110,8 @@ def _quiet(*, debug: bool) -> None:
     if debug:
         return
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("dexar_widgets").setLevel(logging.ERROR)
+    for name in ("dexar_widgets", "torch.utils._pytree", "torchao"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     import warnings
 
     warnings.filterwarnings("ignore", module=r"(PIL|transformers|torch|huggingface_hub)\b")

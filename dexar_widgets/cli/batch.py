@@ -147,7 +147,9 @@ def _keep(folder: Path, pending: list[tuple[int, "pd.DataFrame"]], suffix: str) 
 
     from dexar_widgets.cli.outputs import table_bytes
 
-    rows = pd.concat([frame for _, frame in pending], ignore_index=True)
+    # nullable: a row without numbers must not turn whole numbers into floats
+    frames = [frame.astype(dict.fromkeys(frame.select_dtypes("integer"), "Int64")) for _, frame in pending]
+    rows = pd.concat(frames, ignore_index=True)
     name = f"part-{pending[0][0]:09d}-{pending[-1][0]:09d}{suffix}"
     _whole(folder / name, table_bytes(rows, suffix, provenance={}))
 

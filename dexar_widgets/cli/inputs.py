@@ -4,8 +4,6 @@ import csv
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dexar_widgets.images import SUFFIXES
-
 __all__ = ["Item", "is_many", "items_of"]
 
 _COLUMNS = ("image", "prompt", "answer")
@@ -33,6 +31,8 @@ def is_many(source: Path) -> bool:
 def items_of(source: Path, *, prompt: str | None, answer: str | None) -> list[Item]:
     """The items of a source, in a fixed order: names in a folder, lines in a list."""
     if source.is_dir():
+        from dexar_widgets.images import SUFFIXES
+
         files = sorted(file for file in source.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
         if not files:
             raise ValueError(f"The folder {str(source)!r} holds no image ({', '.join(SUFFIXES)}).")
