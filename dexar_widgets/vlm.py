@@ -143,10 +143,11 @@ def load(
     _check_weights(loaded, checkpoint.name, missing=sorted(report["missing_keys"]))
     if not placed:
         loaded.to(target)
-    for notice in checkpoint.notices:
+    notices = (*checkpoint.notices, *_untested(loaded))
+    for notice in notices:
         _log.warning(notice)
     commit = getattr(config, "_commit_hash", None) or revision
-    return VLM(loaded.eval(), processor, family, checkpoint.name, commit, checkpoint.notices)
+    return VLM(loaded.eval(), processor, family, checkpoint.name, commit, notices)
 
 
 def models() -> dict[str, str]:
@@ -241,6 +242,14 @@ def _no_progress_bar(*, lab: bool) -> Iterator[None]:
 def _quantiser(model: Any) -> str | None:
     method = getattr(getattr(model.config, "quantization_config", None), "quant_method", None)
     return None if method is None else str(getattr(method, "value", method))
+
+
+def _untested(model: Any) -> tuple[str, ...]:
+    """A notice if the weights are quantised by what no test of the engine ran with."""
+    method = _quantiser(model)
+    if method in {None, "quanto"}:
+        return ()
+    return (f"The weights are quantised by {method}, which the engine was not tested with (tested: quanto).",)
 
 
 def _own_version() -> str:

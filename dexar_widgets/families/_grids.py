@@ -9,30 +9,17 @@ from torch import Tensor
 
 from dexar_widgets.families._verification import HOW_TO_ADD
 from dexar_widgets.types import Box, Grid, Kind, TokenLayout
+from dexar_widgets.words import Pieces
 
 __all__ = ["covered_box", "image_layout", "patch_grid", "patch_rows_cols", "token_pieces"]
 
 Size = tuple[int, int]
 
 
-def token_pieces(tokenizer: Any, ids: Sequence[int], *, image_id: int | None = None) -> tuple[str, ...]:
-    """The text of each token as it reads in context: pieces join to the whole text."""
-    window = 8  # tokens of context: enough for decoders that strip a leading space or join bytes of one character
-    pieces: list[str] = []
-    context: list[int] = []
-    for token in ids:
-        if token == image_id:
-            pieces.append(tokenizer.convert_ids_to_tokens([token])[0] or "")
-            continue
-        before = _decode(tokenizer, context)
-        pieces.append(_decode(tokenizer, [*context, token])[len(before) :])
-        context = [*context, token][-window:]
-    return tuple(pieces)
-
-
-def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
-    return str(tokenizer.decode(list(ids), **options)) if len(ids) else ""
+def token_pieces(tokenizer: Any, ids: Sequence[int], *, image_id: int) -> tuple[str, ...]:
+    """The text of each token as it reads in context: the pieces join to the whole text."""
+    reader, image = Pieces(tokenizer), tokenizer.convert_ids_to_tokens([image_id])[0]
+    return tuple(image if token == image_id else reader.add(token) for token in ids)
 
 
 def patch_rows_cols(vision: Any) -> tuple[int, int]:

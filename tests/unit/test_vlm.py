@@ -9,6 +9,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import is_progress_bar_enabled
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from dexar_widgets import checkpoints, vlm
 from dexar_widgets.families import florence2, llava
@@ -143,6 +144,17 @@ def test_layers_may_be_offloaded_to_disk_and_inputs_still_go_to_the_cpu(saved, t
     inputs = {"input_ids": torch.tensor([[1, 300, 301]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
     ids = [one.model.generate(**inputs, max_new_tokens=5, do_sample=False).tolist() for one in (whole, split)]
     assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(("method", "tested"), [("quanto", True), ("bitsandbytes", False)])
+def test_a_quantiser_that_was_not_tested_is_marked(method, tested):
+    model, processor = llava.tiny()
+    model.config.quantization_config = QuantizationConfigMixin(quant_method=method)
+    loaded = vlm.load((model, processor))
+    assert loaded.provenance()["quantization"] == method
+    assert [f"quantised by {method}, which the engine was not tested" in notice for notice in loaded.notices] == (
+        [] if tested else [True]
+    )
 
 
 # ---- what does not load ----------------------------------------------------------------------------------------
