@@ -53,7 +53,19 @@ def test_a_broken_item_becomes_a_row_with_its_reason(tmp_path: Path, suffix: str
     assert list(rows["sample"]) == list("abbcdd")
     assert list(rows["error"]) == ["no image", "", "", "gone", "", ""]
     assert rows.columns[-1] == "error"
-    assert str(rows["step"].iloc[1]) == "0"  # not 0.0: a whole number stays one
+
+
+def test_whole_numbers_stay_whole_beside_a_row_without_numbers(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    for suffix in (".csv", ".parquet"):
+        run(tmp_path / f"rows{suffix}", Model(a=ValueError("broken")))
+    assert (tmp_path / "rows.csv").read_text().splitlines()[:3] == [
+        "sample,step,weight,error",
+        "a,,,broken",
+        "b,0,0.1,",
+    ]
+    assert str(pq.read_schema(tmp_path / "rows.parquet").field("step").type) == "int64"
 
 
 @SUFFIXES
