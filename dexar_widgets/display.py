@@ -32,20 +32,21 @@ def shaded(e: "Explanation") -> str:
     """The answer, each word shaded by its visual weight relative to the largest, above the map of the whole answer."""
     weights = e.word_weights()
     largest = np.nanmax(weights)
-    spans = []
+    spans, at = [], 0
     for word, weight in zip(e.generation.words, weights, strict=True):
         known = np.isfinite(weight)
         title = f"visual weight {weight:.3g}" if known else "not explained"
         shade = weight / largest if known and largest > 0 else 0
-        spans.append(
-            f'<span title="{title}" style="background:rgba(253,174,42,{shade:.3f});padding:0 .15em">'
-            f"{escape(word.text.strip())}</span>"
-        )
+        text = word.text.strip()
+        place = e.generation.text.find(text, at)
+        spans.append(" " if place < 0 else escape(e.generation.text[at:place]))
+        at = at if place < 0 else place + len(text)
+        spans.append(f'<span title="{title}" style="background:rgba(253,174,42,{shade:.3f})">{escape(text)}</span>')
     whole = e.sequence_map()
     note = "" if whole.status == "ok" else f"<p>The map of the whole answer is {whole.status}.</p>"
     source = b64encode(picture(e)).decode()
     return (
         f'<div><p style="opacity:.7;margin:.2em 0">{escape(e.example.prompt)}</p>'
-        f'<p style="font-size:1.15em;margin:.2em 0">{" ".join(spans)}</p>'
+        f'<p style="font-size:1.15em;margin:.2em 0">{"".join(spans)}</p>'
         f'<img alt="Map of the whole answer over the image" src="data:image/png;base64,{source}">{note}</div>'
     )

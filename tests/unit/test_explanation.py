@@ -370,6 +370,12 @@ def test_a_cell_shows_text_as_text():
     assert e._repr_png_().startswith(b"\x89PNG")
 
 
+def test_words_stand_in_a_cell_as_they_do_in_the_answer():
+    generation = replace(generation_of(2, (Word("a", (0,)), Word(",", (1,)))), text="a, b")
+    shown = re.search(r'<p style="font-size.*?</p>', by_hand(generation=generation)._repr_html_())
+    assert re.sub(r"<[^>]+>", "", shown.group()) == "a,"
+
+
 def test_shades_are_relative_to_the_most_visual_word():
     shown = by_hand()._repr_html_()
     assert re.findall(r"rgba\([\d,]+,([\d.]+)\)", shown) == ["1.000", "0.000"]
