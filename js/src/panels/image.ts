@@ -128,7 +128,12 @@ function legend(s: State): HTMLElement {
         ? "logit per unit of attention"
         : "logit per unit of attention, times head weight";
   });
-  return el("div", { class: "legend" }, bar, el("div", { class: "ticks" }, ...ends), unit);
+  const box = el("div", { class: "legend" }, bar, el("div", { class: "ticks" }, ...ends), unit);
+  watch(() => {
+    const [low, high] = extent(s.map.value);
+    box.hidden = low === high;
+  });
+  return box;
 }
 
 function readout(s: State): HTMLElement {

@@ -172,6 +172,7 @@ function aboutChosen(s: State): string {
     why.token < 0 ? "there is no text to compare with" : `text ${number(why.text.value)} at ${at(why.text)}${source}`;
   const image = `image ${number(why.visual.value)} at ${at(why.visual)}`;
   const weight = why.visual.value - why.text.value;
+  if (why.visual.value <= 0 && why.text.value <= 0) return `${names[0]} is silenced: neither image nor text raises it.`;
   return weight > 0
     ? `${names[0]} has visual weight ${number(weight)}${how}: ${image}; ${text}.`
     : `${names[0]} is silenced, the text wins${how}: ${text}; ${image}.`;
