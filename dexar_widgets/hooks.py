@@ -21,7 +21,7 @@ __all__ = ["attention_calls", "block_tails", "inspecting", "outputs"]
 
 @contextmanager
 def inspecting(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients, even inside a caller's ``inference_mode``; then each module's own mode again."""
+    """Evaluation mode, no gradients, also in a caller's ``inference_mode``; then each module's own mode again."""
     training = [module for module in model.modules() if module.training]
     try:
         for module in training:
@@ -64,13 +64,13 @@ def block_tails(
         if threading.get_ident() != thread:
             return None
         leaves[layer] = args[0].detach().requires_grad_()
-        torch.set_grad_enabled(True)  # noqa: FBT003 (torch takes it by position)
+        torch.set_grad_enabled(True)
         return leaves[layer], *args[1:]
 
     def end(layer: int, output: Any) -> Any:
         hidden = output[0] if isinstance(output, tuple) else output
         differentiate(layer, leaves.pop(layer), hidden)
-        torch.set_grad_enabled(False)  # noqa: FBT003 (torch takes it by position)
+        torch.set_grad_enabled(False)
         return (hidden.detach(), *output[1:]) if isinstance(output, tuple) else hidden.detach()
 
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ def attention_calls(attentions: Sequence[nn.Module], listen: Listener) -> Iterat
     function. It is set on each module's own configuration, not with ``set_attn_implementation``, which gives back
     (sdpa, sdpa, sdpa) for a model whose parts were (sdpa, eager, sdpa).
     """
-    configs = {id(module.config): module.config for module in attentions}.values()
+    configs: list[Any] = list({id(module.config): module.config for module in attentions}.values())
     found = [(config, config._attn_implementation) for config in configs]
     if any("flash" in (name or "") for _, name in found):
         raise ValueError(

@@ -6,7 +6,8 @@
 ...     chunk.values  # step layer head token
 """
 
-from dexar_widgets.engine.answering import Answer, Decoding, Request, answer, encode, score
+from dexar_widgets.engine.answers import Answer, answer, score
 from dexar_widgets.engine.gradients import Pass, differentiate
+from dexar_widgets.engine.requests import Decoding, Request, encode
 
 __all__ = ["Answer", "Decoding", "Pass", "Request", "answer", "differentiate", "encode", "score"]

@@ -23,8 +23,10 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from dexar_widgets import hooks
-from dexar_widgets.engine.answering import Answer, Request, borrowed, replay
+from dexar_widgets.engine.answers import Answer
+from dexar_widgets.engine.contexts import borrowed, replay
 from dexar_widgets.engine.readings import AttentionRows, patch_norm_of, read_lens
+from dexar_widgets.engine.requests import Request
 from dexar_widgets.families import Anatomy
 from dexar_widgets.types import GradientTensor, Lens, TokenLayout
 
@@ -103,7 +105,7 @@ def differentiate(
     Parameters
     ----------
     steps
-        The steps to explain; all by default.
+        The steps to explain, given back in order; all by default.
     attention
         Also keep the attention probabilities of the explained rows.
     lens
@@ -113,35 +115,32 @@ def differentiate(
     softcap
         False leaves the model's final soft-cap out of the logits that are differentiated.
     """
-    generation, context = answer.generation, answer.context
-    chosen = _chosen(steps, len(generation))
-    positions = generation.positions[chosen]
-    ids = generation.ids[: positions[-1] + 1]
-    rows = positions - len(ids)  # counted from the last: the replay may begin earlier
+    chosen = _chosen(steps, len(answer.generation))
+    positions = answer.generation.positions[chosen]
     with borrowed(vlm):
         anatomy = vlm.anatomy if softcap else replace(vlm.anatomy, softcap=None)
         started = _now(vlm)
-        targets = torch.as_tensor(generation.ids[positions], device=vlm.device)
+        ids = answer.generation.ids[: positions[-1] + 1]
+        rows = positions - len(ids)  # counted from the last: the replay may begin earlier
+        targets = torch.as_tensor(ids[positions], device=vlm.device)
         tails = _Tails(anatomy, torch.as_tensor(rows, device=vlm.device), targets, vlm.model.dtype, keep_normed=lens)
         attended = AttentionRows(rows)
         with (
             hooks.block_tails(anatomy.projections, anatomy.blocks, tails.differentiate),
             hooks.attention_calls(anatomy.attentions, attended.keep) if attention else nullcontext(),
         ):
-            replay(vlm, request, context, ids)
-        cache: Any = context.cache
-        values = [each.values[0] for each in (cache.cross_attention_cache if anatomy.cross_attention else cache).layers]
-        seconds = {"pass": _now(vlm) - started}
+            replay(vlm, request, answer.context, ids)
+        values = answer.context.values(cross_attention=anatomy.cross_attention)
+        passed = _now(vlm)
         read = read_lens(vlm, anatomy, tails.normed, targets) if lens else None
-        if lens:
-            seconds["lens"] = _now(vlm) - started - seconds["pass"]
+        seconds = {"pass": passed - started} | ({"lens": _now(vlm) - passed} if lens else {})
     layout = request.layout if anatomy.cross_attention else _with_answer(vlm, request.layout, answer, len(ids) - 1)
     allowed = _allowed(anatomy, request, positions, len(layout))
     return Pass(
         layout=layout,
         steps=chosen,
         attention=attended.probabilities(allowed) if attention else None,
-        patch_norm=patch_norm_of(layout, context.patch_norms) if patch_norm else None,
+        patch_norm=patch_norm_of(layout, answer.context.patch_norms) if patch_norm else None,
         lens=read,
         seconds=seconds,
         _sensitivity=tails.sensitivity,
@@ -153,7 +152,7 @@ def differentiate(
 
 @dataclass(eq=False)
 class _Tails:
-    """Differentiates blocks' recorded tails: u, the gradient of each layer's logits with respect to its head outputs."""
+    """Differentiates blocks' recorded tails: u, the gradient of each layer's logits by its head outputs."""
 
     anatomy: Anatomy
     rows: Int[Tensor, " step"]
@@ -183,7 +182,7 @@ class _Tails:
         rows = self.rows.to(leaf.device)
 
         def pull(weights: Tensor) -> Tensor:  # rows do not mix, so one backward serves all
-            (gradient,) = torch.autograd.grad(logits, leaf, weights, retain_graph=True)
+            gradient: Tensor = torch.autograd.grad(logits, leaf, weights, retain_graph=True)[0]
             return gradient[0, rows].float()
 
         u = pull(torch.ones_like(logits))
@@ -191,10 +190,13 @@ class _Tails:
             scale = _power_of_two(u, directions.to(u.device))
             scaled = pull(scale.to(logits.device)) / scale[:, None]
             u = torch.where(scaled.isfinite(), scaled, u)
-        return u.unflatten(-1, (self.anatomy.heads, -1))
+        per_head: Tensor = u.unflatten(-1, (self.anatomy.heads, -1))
+        return per_head
 
 
-def _power_of_two(u: Float32[Tensor, "step feature"], directions: Float32[Tensor, "step hidden"]) -> Float32[Tensor, " step"]:
+def _power_of_two(
+    u: Float32[Tensor, "step feature"], directions: Float32[Tensor, "step hidden"]
+) -> Float32[Tensor, " step"]:
     """What to multiply small float16 gradients by: below 2⁻¹⁰ they lose digits, below 2⁻²⁴ they vanish.
 
     No more than the gradient at the other end, the unembedding's row, can bear.
@@ -205,7 +207,9 @@ def _power_of_two(u: Float32[Tensor, "step feature"], directions: Float32[Tensor
 
 
 def _inner(
-    u: Float32[Tensor, "step head feature"], v: Float[Tensor, "kv_head token feature"], allowed: Bool[np.ndarray, "step token"]
+    u: Float32[Tensor, "step head feature"],
+    v: Float[Tensor, "kv_head token feature"],
+    allowed: Bool[np.ndarray, "step token"],
 ) -> Float32[np.ndarray, "step head token"]:
     """⟨u, v⟩ in float32, each head with the KV head it reads; 0 where the mask forbids."""
     grouped = u.unflatten(1, (v.shape[0], -1))
@@ -223,7 +227,8 @@ def _unembedding_rows(
         at = ids.to(weight.device)
         bias: Any = getattr(unembedding, "bias", None)
         return weight[at].float(), torch.zeros(len(ids)) if bias is None else bias[at].float()
-    probe = torch.zeros(len(ids), int(unembedding.in_features), dtype=dtype, device=ids.device, requires_grad=True)
+    width: Any = unembedding.in_features
+    probe = torch.zeros(len(ids), width, dtype=dtype, device=ids.device, requires_grad=True)
     with torch.enable_grad():
         logits = unembedding(probe).gather(-1, ids[:, None])[:, 0]
         (rows,) = torch.autograd.grad(logits, probe, torch.ones_like(logits))

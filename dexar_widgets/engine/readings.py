@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from dexar_widgets.engine.answering import logits_of
+from dexar_widgets.engine.contexts import ROWS, logits_of
 from dexar_widgets.families import Anatomy
 from dexar_widgets.types import Lens, TokenLayout
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["AttentionRows", "patch_norm_of", "read_lens"]
 
 _TOP = 5
-_ROWS = 16  # unembedded at once: 16 MB of logits where words are 257 000
 
 
 @dataclass(eq=False)
@@ -38,7 +37,9 @@ class AttentionRows:
         scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
         self.scores.append((scores if softcap is None else softcap * torch.tanh(scores / softcap)).cpu())
 
-    def probabilities(self, allowed: Bool[np.ndarray, "step layer token"]) -> Float32[np.ndarray, "step layer head token"]:
+    def probabilities(
+        self, allowed: Bool[np.ndarray, "step layer token"]
+    ) -> Float32[np.ndarray, "step layer head token"]:
         """Attention as the model computed it, over the keys that its mask allows."""
         scores = torch.stack(self.scores, 1)
         forbidden = torch.as_tensor(~allowed)[:, :, None]
@@ -51,7 +52,7 @@ def read_lens(
     """Unembed each layer's normed rows: the target's logit and rank, and the layer's first words."""
     logit, rank, top = [], [], []
     for rows in normed:
-        for few, wanted in zip(rows.split(_ROWS), targets.to(rows.device).split(_ROWS), strict=True):
+        for few, wanted in zip(rows.split(ROWS), targets.to(rows.device).split(ROWS), strict=True):
             logits = logits_of(anatomy, few)
             own = logits.gather(-1, wanted.to(logits.device)[:, None])
             logit.append(own[:, 0].cpu())

@@ -106,7 +106,9 @@ def test_chunks_join_to_the_whole_tensor(handle, request_):
     (whole,) = passed.chunks()
     parts = list(passed.chunks(max_bytes=1))
     assert [part.steps.tolist() for part in parts] == [[step] for step in range(len(said.generation))]
-    assert cases.scale_of_difference(np.concatenate([part.values for part in parts]), whole.values) < 1e-6  # sums reordered
+    assert (
+        cases.scale_of_difference(np.concatenate([part.values for part in parts]), whole.values) < 1e-6
+    )  # sums reordered
     assert passed.nbytes == whole.values.nbytes + whole.twice.nbytes
 
 
@@ -144,7 +146,9 @@ def test_the_soft_cap_can_be_left_out():
     request = engine.encode(handle, cases.EXAMPLE)
     said = engine.answer(handle, request, answer="The image shows a dog")
     cap = handle.anatomy.softcap
-    capped, plain = (engine.differentiate(handle, request, said, lens=True, softcap=softcap) for softcap in (True, False))
+    capped, plain = (
+        engine.differentiate(handle, request, said, lens=True, softcap=softcap) for softcap in (True, False)
+    )
     assert np.allclose(cap * np.tanh(plain.lens.logit / cap), capped.lens.logit, rtol=1e-5, atol=1e-6)
     # d tanh: each row of the tensor shrinks by 1 − (capped/cap)²
     (with_cap,), (without,) = capped.chunks(), plain.chunks()

@@ -54,7 +54,9 @@ def handle():
 def request_():
     ids = torch.tensor([[IMAGE, TEXT]])
     grid = Grid(1, 1, (0, 0, 8, 8), (8, 8))
-    layout = TokenLayout(np.array([IMAGE, TEXT]), ("<image>", "text"), ("image", "prompt"), np.array([[0, 0, 0], [-1] * 3]), (grid,))
+    layout = TokenLayout(
+        np.array([IMAGE, TEXT]), ("<image>", "text"), ("image", "prompt"), np.array([[0, 0, 0], [-1] * 3]), (grid,)
+    )
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": torch.zeros(1, 3, 8, 8)}
     return engine.Request(inputs, layout, ids)
 

@@ -41,7 +41,9 @@ def snapshot(model):
     configs = {name: module.config for name, module in model.named_modules() if hasattr(module, "config")}
     return {
         "mode": {name: module.training for name, module in model.named_modules()},
-        "hooks": {(name, kind): list(getattr(module, kind)) for name, module in model.named_modules() for kind in hooks},
+        "hooks": {
+            (name, kind): list(getattr(module, kind)) for name, module in model.named_modules() for kind in hooks
+        },
         "own attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
         "requires_grad": {name: weight.requires_grad for name, weight in model.named_parameters()},
         "gradients": {name: weight.grad for name, weight in model.named_parameters()},
@@ -49,7 +51,9 @@ def snapshot(model):
         "weights": {name: weight.double().sum().item() for name, weight in model.named_parameters()},
         "attention": {name: config._attn_implementation for name, config in configs.items()},
         "parts' attention": {
-            (name, part): getattr(config, part)._attn_implementation for name, config in configs.items() for part in config.sub_configs
+            (name, part): getattr(config, part)._attn_implementation
+            for name, config in configs.items()
+            for part in config.sub_configs
         },
         "config": {name: config.to_dict() for name, config in configs.items()},
         "generation_config": model.generation_config.to_dict(),
@@ -134,7 +138,13 @@ def test_another_thread_on_the_same_model_gets_what_it_would_have_got(variant):
     handle = cases.build(variant)
     request, said = _prepared(handle)
     expected = cases.tensor(handle, request, said, attention=True).values
-    options = {"max_new_tokens": 4, "num_beams": 1, "do_sample": False, "return_dict_in_generate": True, "output_logits": True}
+    options = {
+        "max_new_tokens": 4,
+        "num_beams": 1,
+        "do_sample": False,
+        "return_dict_in_generate": True,
+        "output_logits": True,
+    }
 
     def plain():
         output = handle.model.generate(**request.inputs, **options)
