@@ -136,15 +136,7 @@ def browser() -> str | None:
     chosen = os.environ.get("CHROMIUM")
     if chosen:
         return shutil.which(chosen)
-    names = (
-        "google-chrome",
-        "google-chrome-stable",
-        "chromium",
-        "chromium-browser",
-        "chrome",
-        "microsoft-edge",
-        "msedge",
-    )
+    names = "google-chrome google-chrome-stable chromium chromium-browser chrome microsoft-edge msedge".split()
     places = [
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
         "/Applications/Chromium.app/Contents/MacOS/Chromium",
