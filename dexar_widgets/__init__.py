@@ -10,7 +10,6 @@ nor transformers:
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from dexar_widgets.files import read
     from dexar_widgets.vlm import VLM, load, models
 
-__version__ = _version("dexar-widgets")
+    __version__: str
 
 _HOME = {
     "Check": "causal",
@@ -40,6 +39,8 @@ __all__ = ["VLM", "Check", "Explanation", "check", "explain", "lab", "load", "mo
 def __getattr__(name: str) -> object:
     if name == "lab":
         return import_module("dexar_widgets.lab")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("dexar-widgets")
     if name in _HOME:
         found = getattr(import_module(f"dexar_widgets.{_HOME[name]}"), name)
         globals()[name] = found
