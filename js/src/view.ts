@@ -93,7 +93,7 @@ function help(s: State): HTMLElement {
 
 function footer(s: State): HTMLElement {
   const rows = Object.entries(s.e.header.provenance).flatMap(([name, value]) => [
-    el("dt", {}, name.replaceAll("_", " ")),
+    el("dt", {}, name),
     el("dd", {}, value),
   ]);
   return el(
