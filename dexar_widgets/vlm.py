@@ -4,7 +4,7 @@ import contextlib
 import copy
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from dexar_widgets import plugins
-from dexar_widgets.checkpoints import clear_errors, embedded, hub_is_reachable, locate, supported
+from dexar_widgets.checkpoints import Checkpoint, clear_errors, embedded, hub_is_reachable, locate, supported
 from dexar_widgets.families import Anatomy
 
 __all__ = ["VLM", "load", "models"]
@@ -120,34 +120,20 @@ def load(
     checkpoint = locate(model)
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     where["local_files_only"] = not (checkpoint.on_hub and hub_is_reachable())
-    with clear_errors(checkpoint.name):
-        config = AutoConfig.from_pretrained(checkpoint.source, **where)
-    family = _family_of(config)
-    family.verify(config)
-    with clear_errors(checkpoint.name):
-        processor: Any = AutoProcessor.from_pretrained(checkpoint.source, **where)
-    _check_processor(processor)
-    family.repair(processor, config)
-    lab = checkpoint.name.startswith("lab/")
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() and not lab else "cpu"))
+    target = _device(device, lab=checkpoint.name.startswith("lab/"))
+    config, family, processor = _read(checkpoint, where)
     if quantization_config is not None and device_map is None:
         options["device_map"] = {"": target}
     placed = options["device_map"] is not None
     options["dtype"] = _dtype(dtype, config, on_cpu=target.type == "cpu" and not placed)
-    given = {name: option for name, option in options.items() if option is not None}
-    with clear_errors(checkpoint.name), _no_progress_bar(lab=lab):
-        result: Any = AutoModelForImageTextToText.from_pretrained(
-            checkpoint.source, output_loading_info=True, **where, **given
-        )
-    loaded, report = result
-    _check_weights(loaded, checkpoint.name, missing=sorted(report["missing_keys"]))
+    weights = _read_weights(checkpoint, where | {name: value for name, value in options.items() if value is not None})
     if not placed:
-        loaded.to(target)
-    notices = (*checkpoint.notices, *_untested(loaded))
+        weights.to(target)
+    notices = (*checkpoint.notices, *_untested(weights))
     for notice in notices:
         _log.warning(notice)
     commit = getattr(config, "_commit_hash", None) or revision
-    return VLM(loaded.eval(), processor, family, checkpoint.name, commit, notices)
+    return VLM(weights.eval(), processor, family, checkpoint.name, commit, notices)
 
 
 def models() -> dict[str, str]:
@@ -159,6 +145,27 @@ def models() -> dict[str, str]:
     for name in plugins.names("families"):
         known |= dict.fromkeys(plugins.get("families", name).CHECKPOINTS, name)
     return known
+
+
+def _read(checkpoint: Checkpoint, where: Mapping[str, Any]) -> tuple[Any, ModuleType, Any]:
+    """Configuration, family and processor, checked: before the weights, which may be large, are read."""
+    with clear_errors(checkpoint.name):
+        config = AutoConfig.from_pretrained(checkpoint.source, **where)
+    family = _family_of(config)
+    family.verify(config)
+    with clear_errors(checkpoint.name):
+        processor: Any = AutoProcessor.from_pretrained(checkpoint.source, **where)
+    _check_processor(processor)
+    family.repair(processor, config)
+    return config, family, processor
+
+
+def _read_weights(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Any:
+    with clear_errors(checkpoint.name), _no_progress_bar(lab=checkpoint.name.startswith("lab/")):
+        read: Any = AutoModelForImageTextToText.from_pretrained(checkpoint.source, output_loading_info=True, **options)
+    model, report = read
+    _check_weights(model, checkpoint.name, missing=sorted(report["missing_keys"]))
+    return model
 
 
 def _family_of(config: Any) -> ModuleType:
@@ -185,9 +192,8 @@ def _from_pair(model: Any, processor: Any) -> VLM:
     processor = copy.copy(processor)  # the caller's own stays as it is when a field is completed
     family.repair(processor, model.config)
     _check_weights(model, kind)
-    return VLM(
-        model, processor, family, model.config._name_or_path or kind, getattr(model.config, "_commit_hash", None)
-    )
+    name, commit = model.config._name_or_path or kind, getattr(model.config, "_commit_hash", None)
+    return VLM(model, processor, family, name, commit, _untested(model))
 
 
 def _check_processor(processor: Any) -> None:
@@ -212,6 +218,17 @@ def _check_weights(model: Any, name: str, *, missing: Sequence[str] = ()) -> Non
 def _finite(weight: torch.Tensor) -> bool:
     low, high = torch.aminmax(weight)
     return bool(torch.isfinite(low) & torch.isfinite(high))
+
+
+def _device(device: str | torch.device | None, *, lab: bool) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() and not lab else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device is {str(device)!r}, which cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _dtype(dtype: str | torch.dtype | None, config: Any, *, on_cpu: bool) -> str | torch.dtype:

@@ -170,10 +170,8 @@ def tiny(
         "num_hidden_layers": layers, "num_attention_heads": 4, "max_position_embeddings": 512,
         "initializer_range": 0.2, "pad_token_id": tokenizer.pad_token_id,
     }  # fmt: skip
-    tower: dict[str, Any] = {
-        "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 32, "patch_size": 8,
-    }  # fmt: skip
+    tower: dict[str, Any] = dict.fromkeys(("num_hidden_layers", "num_attention_heads"), 2)
+    tower |= {"hidden_size": 24, "intermediate_size": 32, "image_size": 32, "patch_size": 8}
     grouped: dict[str, Any] = {"num_key_value_heads": 2, "sliding_window": sliding_window}
     config = LlavaConfig(
         text_config=LlamaConfig(**sizes) if text == "llama" else MistralConfig(**sizes, **grouped),

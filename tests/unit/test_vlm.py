@@ -152,9 +152,8 @@ def test_a_quantiser_that_was_not_tested_is_marked(method, tested):
     model.config.quantization_config = QuantizationConfigMixin(quant_method=method)
     loaded = vlm.load((model, processor))
     assert loaded.provenance()["quantization"] == method
-    assert [f"quantised by {method}, which the engine was not tested" in notice for notice in loaded.notices] == (
-        [] if tested else [True]
-    )
+    marked = f"The weights are quantised by {method}, which the engine was not tested with (tested: quanto)."
+    assert loaded.notices == (() if tested else (marked,))
 
 
 # ---- what does not load ----------------------------------------------------------------------------------------
@@ -306,3 +305,9 @@ def test_what_is_no_pair_of_model_and_processor_is_said():
 def test_an_unknown_dtype_is_answered_with_the_known_ones(saved):
     with pytest.raises(ValueError, match="dtype is 'float12'; expected 'float32'"):
         vlm.load(saved, dtype="float12")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(saved, device):
+    with pytest.raises(ValueError, match=f"device is '{device}', which cannot be used here: "):
+        vlm.load(saved, device=device)
