@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dexar_widgets import vlm
 from dexar_widgets.families import llava
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
@@ -176,3 +177,21 @@ def test_windows_are_those_of_the_text_model():
     assert llava.anatomy(llava.tiny()[0]).windows == (None, None, None)
     assert llava.anatomy(llava.tiny(text="mistral", sliding_window=7)[0]).windows == (7, 7, 7)
     assert llava.anatomy(llava.tiny(text="mistral", sliding_window=None)[0]).windows == (None, None, None)
+
+
+# ---- the embedded model ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", ["What is on the left?", "How many objects are there?", "Is there a red boat?"])
+def test_the_embedded_models_template_gives_the_ids_of_its_training(question):
+    embedded = vlm.load("lab/llava")
+    tokenizer = embedded.tokenizer
+
+    def alone(text):
+        return tokenizer(text, add_special_tokens=False).input_ids
+
+    cells = [embedded.model.config.image_token_id] * 144
+    trained = [tokenizer.bos_token_id, *alone("USER: "), *cells, *alone("\n"), *alone(question), *alone(" ASSISTANT:")]
+    assert ids_of(embedded.processor, llava.prompt(embedded.processor, question).text) == trained
+    written = f"USER: <image>\n{question} ASSISTANT:"
+    assert ids_of(embedded.processor, llava.prompt(embedded.processor, written).text) == trained
