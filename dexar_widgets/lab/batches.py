@@ -5,6 +5,7 @@ themselves, with positions that restart, so that each segment is what `generate`
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +14,7 @@ from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from dexar_widgets.lab.language import KINDS, Role, Turn, ask, caption_turn
+from dexar_widgets.lab.language import KINDS, Turn, ask, caption_turn
 from dexar_widgets.lab.recipes import Recipe
 from dexar_widgets.lab.scenes import coverage, draw
 from dexar_widgets.lab.specifications import Specification, specification
@@ -29,8 +30,6 @@ VALIDATION_SEEDS = 1 << 36
 """Scenes of the accuracy printed during training; evaluation uses smaller seeds."""
 
 _DRAWN_SIZES = (96, 192, 384)
-_ROLE_WEIGHT: dict[Role, float] = {"structure": 0.6, "echo": 0.2, "filler": 0.2}
-_END_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Packer:
     def _tokenise(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
 
-    def segment(self, turn: Turn) -> tuple[list[int], list[int], list[float]]:
+    def segment(self, turn: Turn, role_weights: Mapping[str, float]) -> tuple[list[int], list[int], list[float]]:
         """(ids, labels, weights) of one dialogue after the image."""
         words = turn.question.split(" ")
         question = [token for i, word in enumerate(words) for token in self._tokens(" " * bool(i) + word)]
@@ -73,13 +72,17 @@ class Packer:
         for mark in turn.answer.marks:
             tokens = self._tokens(mark.word if mark.word in ",." else " " + mark.word)
             answer += tokens
-            weights += [_ROLE_WEIGHT.get(mark.role, 1.0)] * len(tokens)
+            weights += [role_weights.get(mark.role, 1.0)] * len(tokens)
         labels = [IGNORE] * len(question) + answer + [self.end]
-        return question + answer + [self.end], labels, [0.0] * len(question) + weights + [_END_WEIGHT]
+        return (
+            question + answer + [self.end],
+            labels,
+            [0.0] * len(question) + weights + [role_weights.get("filler", 1.0)],
+        )
 
-    def rows(self, dialogues: list[list[Turn]]) -> dict[str, np.ndarray]:
+    def rows(self, dialogues: list[list[Turn]], role_weights: Mapping[str, float]) -> dict[str, np.ndarray]:
         """The token arrays of `Batch`, padded to a multiple of 8."""
-        rows = [self._row(turns) for turns in dialogues]
+        rows = [self._row(turns, role_weights) for turns in dialogues]
         length = -(-max(len(row[0]) for row in rows) // 8) * 8
         names = (("ids", 0), ("positions", 0), ("segment", -1), ("labels", IGNORE), ("weights", 0.0))
         return {
@@ -89,12 +92,12 @@ class Packer:
             for i, (name, blank) in enumerate(names)
         }
 
-    def _row(self, turns: list[Turn]) -> tuple[list, list, list, list, list]:  # type: ignore[type-arg]
+    def _row(self, turns: list[Turn], role_weights: Mapping[str, float]) -> tuple[list, list, list, list, list]:  # type: ignore[type-arg]
         start = len(self.prefix)
         ids, positions, segment = list(self.prefix), list(range(start)), [0] * start
         labels, weights = [IGNORE] * start, [0.0] * start
         for number, turn in enumerate(turns, 1):
-            more, targets, values = self.segment(turn)
+            more, targets, values = self.segment(turn, role_weights)
             ids += more
             positions += range(start, start + len(more))
             segment += [number] * len(more)
@@ -121,12 +124,18 @@ def patch_labels(spec: Specification) -> tuple[Int64[np.ndarray, " patch"], Int6
     return names.ravel(), colours.ravel()
 
 
-def _assemble(packer: Packer, specs: list[Specification], sizes: list[int], dialogues: list[list[Turn]]) -> Batch:
+def _assemble(
+    packer: Packer,
+    specs: list[Specification],
+    sizes: list[int],
+    dialogues: list[list[Turn]],
+    role_weights: Mapping[str, float],
+) -> Batch:
     pixels = np.stack([model_pixels(draw(spec, size)) for spec, size in zip(specs, sizes, strict=True)])
     patches = [patch_labels(spec) for spec in specs]
     classes, colours = (np.stack(column) for column in zip(*patches, strict=True))
     kinds = tuple(tuple(turn.kind for turn in turns) for turns in dialogues)
-    return Batch(pixels, classes, colours, **packer.rows(dialogues), kinds=kinds)
+    return Batch(pixels, classes, colours, **packer.rows(dialogues, role_weights), kinds=kinds)
 
 
 def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification) -> list[Turn]:
@@ -146,18 +155,17 @@ def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification) -> list[
 def training_batch(packer: Packer, recipe: Recipe, step: int) -> Batch:
     """The batch of one step; the warm-up needs no words, and its rows hold a single caption."""
     warm = step < recipe.warm_up_steps
-    count = recipe.scenes_warm_up if warm else recipe.scenes
     progress = 1.0 if warm else recipe.progress(step)
     numbers = next(weights for until, weights in recipe.curriculum if progress <= until)
     rng = random.Random(recipe.seed * 1_000_003 + step)
     specs = []
-    for place in range(count):
+    for place in range(recipe.scenes_at(step)):
         seed = TRAINING_SEEDS * recipe.seed + step * 64 + place
         objects = rng.choices(range(1, len(numbers) + 1), numbers)[0]
         specs.append(specification(seed, objects=objects, same_class=recipe.same_class, same_colour=recipe.same_colour))
     sizes = [rng.choice(_DRAWN_SIZES) for _ in specs]
     dialogues = [[caption_turn(rng, spec)] if warm else _dialogues(rng, recipe, spec) for spec in specs]
-    return _assemble(packer, specs, sizes, dialogues)
+    return _assemble(packer, specs, sizes, dialogues, recipe.weights_at(step))
 
 
 def validation_batch(packer: Packer, *, first: int, count: int, objects: int) -> Batch:
@@ -168,4 +176,4 @@ def validation_batch(packer: Packer, *, first: int, count: int, objects: int) ->
         [caption_turn(rng, spec), *(turn for kind in KINDS if (turn := ask(rng, spec, kind)) is not None)]
         for spec in specs
     ]
-    return _assemble(packer, specs, [384] * count, dialogues)
+    return _assemble(packer, specs, [384] * count, dialogues, {})

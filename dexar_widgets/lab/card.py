@@ -22,6 +22,8 @@ and the questions of `dexar_widgets/lab/language.py`. For a photograph load a re
   {threads} arithmetic thread(s) on {machine}, torch {torch}{shared}.
 - Phase 1 ({warm_up} steps): the vision tower alone learns class and colour of each patch. Phase 2: captions and
   questions, first on scenes of one, then two, then up to four objects. One cosine schedule per phase.
+- From step {emphasis} on, the words that decide a question weigh more and batches are larger. This was added to the
+  recipe while the run was under way, after accuracy on validation scenes; the evaluation's scenes were not looked at.
 - **Mask labels were used**: the patch loss of phase 1 stays on in phase 2 (weight {patch_loss}). Good localisation is
   thus partly taught to the vision tower; keep it in mind next to any number about the maps.
 - Scenes are drawn at 96, 192 or 384 pixels and resized to 96 as the processor does. Every (class, colour) pair occurs
@@ -66,6 +68,7 @@ def write_card(folder: Path) -> None:
         machine=training["machine"],
         torch=training["torch"],
         shared=training.get("remark", ""),
+        emphasis=round(recipe["steps"] * recipe["emphasis_from"]),
         warm_up=round(recipe["steps"] * recipe["warm_up"]),
         patch_loss=recipe["patch_loss"],
         recipe=json.dumps(recipe),

@@ -37,7 +37,20 @@ class Recipe:
     hard: float = 0.4
     """How often an absent class in a question is a look-alike of a present one."""
     captions: float = 0.25
-    """How often a further segment is a caption; the others are questions by these weights:"""
+    """How often a further segment is a caption; the others are questions by the weights of `questions`."""
+    word_weights: tuple[tuple[str, float], ...] = (("structure", 0.6), ("echo", 0.2), ("filler", 0.2))
+    """Weight of a word in the loss by its role; roles not named weigh 1."""
+    emphasis_from: float = 0.48
+    """From this part of all steps on, questions are pressed harder: `word_weights` change to"""
+    emphasis: tuple[tuple[str, float], ...] = (
+        ("structure", 0.6),
+        ("echo", 1.0),
+        ("filler", 0.2),
+        ("decision", 3.0),
+        ("number", 2.0),
+    )
+    scenes_emphasis: int = 18
+    """and batches to this size."""
     questions: tuple[tuple[str, float], ...] = (
         ("colour", 2.0),
         ("which", 2.0),
@@ -52,6 +65,16 @@ class Recipe:
     def warm_up_steps(self) -> int:
         """Steps of phase 1."""
         return round(self.steps * self.warm_up)
+
+    def weights_at(self, step: int) -> dict[str, float]:
+        """Weights of words by role at a step."""
+        return dict(self.emphasis if step >= self.steps * self.emphasis_from else self.word_weights)
+
+    def scenes_at(self, step: int) -> int:
+        """Scenes in the batch of a step."""
+        if step < self.warm_up_steps:
+            return self.scenes_warm_up
+        return self.scenes_emphasis if step >= self.steps * self.emphasis_from else self.scenes
 
     def progress(self, step: int) -> float:
         """Part of the current phase that is done."""

@@ -17,7 +17,9 @@ from dexar_widgets.lab.recipes import RECIPES, Recipe
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.train import train
 
-MICRO = Recipe(family="llava", steps=4, warm_up=0.5, scenes=2, scenes_warm_up=2, segments=3)
+MICRO = Recipe(
+    family="llava", steps=4, warm_up=0.5, scenes=2, scenes_warm_up=2, scenes_emphasis=2, emphasis_from=0.75, segments=3
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_training_tokens_are_the_processors_tokens(learner: Learner) -> None:
     turn_batch = training_batch(learner.packer, replace(MICRO, segments=1, captions=1.0), 3)
     assert turn_batch.ids[0, 0] == learner.processor.tokenizer.bos_token_id
     turn = Turn("What do you see?", caption(drawn.spec, "What do you see?"), "caption")
-    ids, labels, _ = learner.packer.segment(turn)
+    ids, labels, _ = learner.packer.segment(turn, {})
     text = prompt_text(learner, turn.question) + " " + turn.answer.text + "</s>"
     given = learner.processor(images=Image.fromarray(drawn.image), text=text).input_ids[0]
     assert list(given) == [*learner.packer.prefix, *ids]
