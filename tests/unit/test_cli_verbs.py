@@ -1,0 +1,273 @@
+"""Every verb from end to end, with a tiny model of random weights that is made here."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import dexar_widgets as dx
+from dexar_widgets import cli
+from dexar_widgets.widgets import html
+
+SHORT = ("--max-new-tokens", "4")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a saved tiny LLaVA."""
+    from dexar_widgets.families import llava
+
+    folder = tmp_path_factory.mktemp("model")
+    for part in llava.tiny():
+        part.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Loggers are shared with other tests; the built front end may not be there."""
+    script = tmp_path / "standalone.js"
+    script.write_text("// the front end")
+    monkeypatch.setattr(html, "_SCRIPT", script)
+    logger = logging.getLogger("dexar_widgets")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    path = folder / "b.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(path)
+    return path
+
+
+def explain(model: str, source: Path, *more: object) -> int:
+    words = ["explain", source, "--model", model, "--prompt", "what?", *SHORT, *more]
+    return cli.main([str(word) for word in words])
+
+
+def test_demo_tells_the_answer_the_peaks_and_the_truth_and_writes_the_page(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "demo.html"
+    arguments = ["demo", "--model", model, "--seed", "3", "--question", "What do you see?", "--out", str(page)]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "What do you see?" in out
+    assert "what lies there" in out
+    assert str(page) in out
+    truth = " ".join(out.split("in truth")[1].split())
+    objects = dx.lab.scene(3).spec.objects
+    assert all(f"{thing.colour} {thing.name}" in truth for thing in objects)
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_the_demos_json_agrees_with_the_library(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "demo.html"
+    assert cli.main(["demo", "--model", model, "--seed", "3", "--out", str(page), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    e = dx.explain(dx.load(model), dx.lab.scene(3).image, "What do you see?")
+    assert told["answer"] == e.generation.text
+    weights = e.word_weights()
+    for entry, word, weight in zip(told["words"], e.generation.words, weights, strict=True):
+        assert (entry["word"], tuple(entry["steps"])) == word
+        assert entry["weight"] == pytest.approx(weight)
+        heat = e.heatmap(word.steps)
+        assert entry["status"] == heat.status
+        if heat.status == "ok":
+            assert (entry["peak"]["row"], entry["peak"]["col"]) == heat.peak
+
+
+def test_one_image_goes_to_every_kind_of_file(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = [tmp_path / f"out{suffix}" for suffix in (".html", ".png", ".csv", ".parquet", ".safetensors")]
+    for output in outputs:
+        assert explain(model, picture, "-o", output) == 0
+        assert str(output) in capsys.readouterr().out
+    page, strip, rows, columns, saved = outputs
+    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(Image.open(strip).info["dexar_widgets"])["provenance"]["model"] == model
+    e = dx.read(saved)
+    assert e.provenance["model"] == model
+    expected = e.to_pandas("steps", sample="b.png")
+    for table in (pd.read_csv(rows, keep_default_na=False), pd.read_parquet(columns)):
+        assert list(table["sample"]) == ["b.png"] * len(e.steps)
+        np.testing.assert_array_equal(table["omega"], expected["omega"])
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in outputs} | {"pictures", "standalone.js"}
+
+
+def test_the_options_reach_the_library(model: str, picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.safetensors"
+    options = ("--answer", "a b", "--preset", "released", "--keep", "visual", "--lens", "--attention", "-o", output)
+    assert explain(model, picture, *options) == 0
+    e = dx.read(output)
+    assert (e.generation.text.strip(), e.preset, e.keep) == ("a b", "released", "visual")
+    assert e.lens is not None
+    assert e.attention is not None
+
+
+def test_layers_and_filters_choose_what_a_table_holds(model: str, picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    options = ("--table", "heads", "--layers", "1", "--head-filter", "none", "-o", output)
+    assert explain(model, picture, *options) == 0
+    rows = pd.read_csv(output)
+    assert set(rows["layer"]) == {1}
+    assert set(rows["delta"]) == {1}
+
+
+def test_json_of_one_image_holds_words_output_and_notices(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "animated.gif"
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert explain(model, path, "--json") == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert told["output"] is None
+    assert told["source"] == str(path)
+    assert "Only the first of 2 frames is used." in told["notices"]
+    assert "note: Only the first of 2 frames is used." in captured.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--layers", "99"), "layer 99"),
+        (("--head-filter", "most"), "head_filter='most'"),
+        (("--filler-filter", "2"), "filler_filter=2.0"),
+        (("--keep", "some"), "keep='some'"),
+        (("--answer", ""), "answer"),
+        (("--dtype", "int8"), "int8"),
+        (("--prompt", ""), "prompt"),
+        (("--prompt", "<image> and <image>"), "image"),
+        (("--prompt", "what " * 5000), "context"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_writes_nothing(
+    model: str,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, str],
+    words: str,
+) -> None:
+    output = tmp_path / "out.png"
+    assert explain(model, picture, "-o", output, *options) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err.splitlines()[-1]
+    assert captured.err.startswith("dexar: ")
+    assert captured.err.count("\n") == 1
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("name", ["lab/nothing", "./nowhere", "one/two/three"])
+def test_a_model_that_is_not_there_is_one_line(picture: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert explain(name, picture) == 2
+    err = capsys.readouterr().err
+    assert name in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 10)])
+def test_extreme_images_are_explained(model: str, tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "extreme.png"
+    Image.new("RGB", size, "red").save(path)
+    assert explain(model, path, "-o", tmp_path / "out.png") == 0
+    assert Image.open(tmp_path / "out.png").size[0] > 0
+
+
+def test_a_folder_becomes_rows_and_a_broken_image_a_row_with_its_reason(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (picture.parent / "a.png").write_bytes(b"no picture")
+    output = tmp_path / "rows.csv"
+    assert explain(model, picture.parent, "-o", output) == 1
+    rows = pd.read_csv(output, keep_default_na=False)
+    assert rows["sample"].iloc[0] == "a.png"
+    assert "not an image" in rows["error"].iloc[0]
+    assert set(rows["sample"].iloc[1:]) == {"b.png"}
+    assert set(rows["error"].iloc[1:]) == {""}
+    assert "1 failed" in capsys.readouterr().out
+
+
+def test_a_list_gives_each_image_its_prompt_and_answer(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "list.csv", tmp_path / "rows.parquet"
+    source.write_text("image,prompt,answer\npictures/b.png,what?,a b\npictures/b.png,why?,c\n")
+    assert explain(model, source, "-o", output, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"output": str(output), "done": 2, "earlier": 0, "failed": {}}
+    words = pd.read_parquet(output)["word"].str.strip()
+    assert list(words) == ["a", "b", "c"]
+
+
+def test_many_images_need_a_table(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(model, picture.parent) == 2
+    assert "need an output" in capsys.readouterr().err
+    assert explain(model, picture.parent, "-o", "page.html") == 2
+    assert "many images give a table" in capsys.readouterr().err
+
+
+def check(model: str, picture: Path, *more: object) -> int:
+    words = ["check", picture, "--model", model, "--prompt", "what?", "--answer", "a b", *more]
+    return cli.main([str(word) for word in words])
+
+
+def test_check_tells_what_the_library_measures(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(model, picture, "--word", "b", "--region", "0,0,30,40", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    vlm = dx.load(model)
+    e = dx.explain(vlm, picture, "what?", answer="a b")
+    found = dx.check(e, step="b", region=(0, 0, 30, 40), vlm=vlm)
+    for name in ("log_prob", "hidden", "kept", "drop"):
+        assert told[name] == pytest.approx(getattr(found, name), abs=1e-5)
+    assert (told["word"], told["area"]) == ("b", 0.5)
+
+
+def test_check_reads_a_mask_and_says_a_sentence(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, :15] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert check(model, picture, "--step", "-1", "--mask", tmp_path / "mask.png", "--how", "blur") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "25% of the image, blur" in out
+    assert "the region" in out.split(" so ")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--word", "cup", "--region", "0,0,9,9"), "'cup' is not in the answer"),
+        (("--step", "99", "--region", "0,0,9,9"), "step=99"),
+        (("--word", "b", "--region", "900,900,990,990"), "covers nothing"),
+        (("--word", "b", "--region", "0,0,60,40"), "covers everything"),
+        (("--word", "b", "--mask", "nowhere.png"), "nowhere.png"),
+    ],
+)
+def test_a_wrong_check_is_one_line(
+    model: str, picture: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    assert check(model, picture, *options) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_mask_of_another_size_is_refused(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (5, 5), 255).save(tmp_path / "mask.png")
+    assert check(model, picture, "--word", "b", "--mask", tmp_path / "mask.png") == 2
+    assert "(5, 5)" in capsys.readouterr().err
