@@ -5,7 +5,9 @@ The dictionaries are modelled on the repositories' config.json, with the fields 
 
 import numpy as np
 import pytest
+import torch
 from transformers import (
+    AutoModelForImageTextToText,
     CLIPImageProcessorPil,
     Florence2Config,
     LlavaConfig,
@@ -159,3 +161,25 @@ def test_a_processor_of_unknown_geometry_is_named():
     processor.size = {"longest_edge": 384}
     with pytest.raises(ValueError, match=r"longest_edge.*known are height and width, or shortest_edge alone"):
         covered_box(processor, (640, 480), processed=(384, 288), seen=(384, 288))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "heads", "words", "softcap", "window"),
+    [
+        ("llava-1.5-7b", 32, 32, 32064, None, None),
+        ("bakLlava-v1", 32, 32, 32064, None, 4096),
+        ("paligemma-3b-pt-224", 18, 8, 257216, None, None),
+        ("paligemma2-3b-pt-224", 26, 8, 257216, 30.0, 4096),
+        ("Florence-2-base", 6, 12, 51328, None, None),
+    ],
+)
+def test_the_anatomy_of_a_published_model_is_found_in_its_full_shape(name, layers, heads, words, softcap, window):
+    family, kind, published = CHECKPOINTS[name]
+    with torch.device("meta"):  # shapes without weights
+        model = AutoModelForImageTextToText.from_config(kind.from_dict(published))
+    anatomy = family.anatomy(model)
+    assert (len(anatomy.blocks), anatomy.heads, anatomy.softcap) == (layers, heads, softcap)
+    assert anatomy.unembedding.out_features == words
+    assert anatomy.cross_attention == (family is florence2)
+    assert set(anatomy.windows[::2]) <= {window}
+    assert all(projection.in_features % heads == 0 for projection in anatomy.projections)

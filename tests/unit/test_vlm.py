@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import is_progress_bar_enabled
@@ -59,6 +60,28 @@ def test_a_folder_loads_with_what_an_explanation_records_about_it(saved):
     assert set(recorded["versions"]) == {"dexar_widgets", "torch", "transformers"}
     assert "llava, 0.1 M parameters, torch.bfloat16, cpu" in repr(loaded)
     assert not loaded.is_lab
+
+
+def test_a_folder_of_the_older_layout_loads_and_writes_one_token_per_patch(folder):
+    new = json.loads((folder / "processor_config.json").read_text())
+    old = new["image_processor"] | {
+        "processor_class": "LlavaProcessor",
+        "feature_extractor_type": "CLIPFeatureExtractor",
+    }
+    old["image_processor_type"] = "CLIPImageProcessor"
+    (folder / "preprocessor_config.json").write_text(json.dumps(old))
+    for name in ("processor_config.json", "chat_template.jinja"):
+        (folder / name).unlink()
+    tokens = json.loads((folder / "tokenizer_config.json").read_text())
+    del tokens["image_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokens))
+    loaded = vlm.load(folder)
+    image = Image.new("RGB", (60, 40))
+    text = loaded.family.prompt(loaded.processor, "What is it?").text
+    inputs = loaded.processor(images=image, text=text, return_tensors="pt")
+    assert text == "USER: <image>\nWhat is it? ASSISTANT:"
+    assert (inputs["input_ids"] == loaded.model.config.image_token_id).sum() == 16
+    assert len(loaded.family.layout(loaded.model, loaded.processor, inputs, (60, 40)).grids) == 1
 
 
 def test_a_pair_is_used_as_it_is_and_left_as_it_was():
@@ -180,6 +203,10 @@ def test_why_the_hub_did_not_give_a_model_is_said_in_a_sentence(monkeypatch, cau
         vlm.load("google/paligemma-3b-pt-224")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_tests_themselves_reach_no_hub():
+    assert not checkpoints.hub_is_reachable()
 
 
 def test_offline_a_name_that_is_not_cached_gives_a_sentence(monkeypatch):
