@@ -175,5 +175,5 @@ function aboutChosen(s: State): string {
   if (why.visual.value <= 0 && why.text.value <= 0) return `${names[0]} is silenced: neither image nor text raises it.`;
   return weight > 0
     ? `${names[0]} has visual weight ${number(weight)}${how}: ${image}; ${text}.`
-    : `${names[0]} is silenced, the text wins${how}: ${text}; ${image}.`;
+    : `${names[0]} is silenced, the text wins${how}: ${text}; ${image}. The whole answer’s map leaves it out; this is its own.`;
 }
