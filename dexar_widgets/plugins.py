@@ -30,7 +30,10 @@ def get(kind: str, name: str) -> ModuleType:
         module = importlib.import_module(f"dexar_widgets.{kind}.{name}")
     else:
         (point, *_) = entry_points(group=f"dexar_widgets.{kind}", name=name)
-        module = point.load()
+        try:
+            module = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"The entry point {point.value!r} for {kind} cannot be imported: {error}.") from error
     protocol = getattr(importlib.import_module(f"dexar_widgets.{kind}"), _PROTOCOLS[kind])
     missing = sorted(member for member in _members(protocol) if not hasattr(module, member))
     if missing:

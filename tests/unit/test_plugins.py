@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from dexar_widgets import plugins
-from dexar_widgets.families import Family
+from dexar_widgets import plugins, vlm
+from dexar_widgets.families import Family, llava
 
 
 @pytest.fixture
@@ -37,6 +37,21 @@ def test_a_plug_in_is_its_module():
 def test_a_third_party_is_found_by_its_entry_point(third_party):
     assert plugins.names("families") == ("florence2", "llava", "other", "paligemma")
     assert plugins.get("families", "other") is third_party
+
+
+def test_a_model_of_a_third_partys_type_is_loaded_with_its_family(third_party):
+    model, processor = llava.tiny()
+    vars(third_party).update({name: value for name, value in vars(llava).items() if not name.startswith("__")})
+    third_party.MODEL_TYPES = ("other",)
+    model.config.model_type = "other"
+    assert vlm.load((model, processor)).family is third_party
+
+
+def test_an_entry_point_that_cannot_be_imported_is_named(monkeypatch):
+    registered = EntryPoints([EntryPoint("gone", "no_such_module", "dexar_widgets.families")])
+    monkeypatch.setattr(plugins, "entry_points", registered.select)
+    with pytest.raises(ValueError, match="entry point 'no_such_module' for families cannot be imported: No module"):
+        plugins.get("families", "gone")
 
 
 def test_the_packages_own_wins_over_an_entry_point_of_the_same_name(third_party):
