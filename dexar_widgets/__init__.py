@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dexar_widgets import lab
     from dexar_widgets.causal import Check, check
-    from dexar_widgets.verbs import explain
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
+    from dexar_widgets.verbs import explain
     from dexar_widgets.vlm import VLM, load, models
 
     __version__: str
