@@ -1,13 +1,15 @@
-"""Training batches: a pure function of (recipe, step). numpy only, so that a worker process stays light.
+"""Training batches: a pure function of (recipe, step). No model code, so that a worker process stays light.
 
 An image enters a row once; several short dialogues about it follow as segments that see the image and
 themselves, with positions that restart, so that each segment is what `generate` will meet alone.
 """
 
 import random
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -18,9 +20,19 @@ from dexar_widgets.lab.language import KINDS, Turn, ask, caption_turn
 from dexar_widgets.lab.recipes import Recipe
 from dexar_widgets.lab.scenes import coverage, draw
 from dexar_widgets.lab.specifications import Specification, specification
+from dexar_widgets.lab.tokens import build_tokenizer
 from dexar_widgets.lab.world import CLASSES, COLOURS, MODEL_SIZE
 
-__all__ = ["IGNORE", "Batch", "Packer", "model_pixels", "patch_labels", "training_batch", "validation_batch"]
+__all__ = [
+    "IGNORE",
+    "Batch",
+    "Packer",
+    "draw_ahead",
+    "model_pixels",
+    "patch_labels",
+    "training_batch",
+    "validation_batch",
+]
 
 IGNORE = -100
 GRID = 12
@@ -166,6 +178,14 @@ def training_batch(packer: Packer, recipe: Recipe, step: int) -> Batch:
     sizes = [rng.choice(_DRAWN_SIZES) for _ in specs]
     dialogues = [[caption_turn(rng, spec)] if warm else _dialogues(rng, recipe, spec) for spec in specs]
     return _assemble(packer, specs, sizes, dialogues, recipe.weights_at(step))
+
+
+def draw_ahead(queue: Any, recipe: Recipe, first: int, last: int) -> None:
+    """Put the batches of steps ``first`` … ``last`` − 1 into a queue: the body of the worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
+    packer = Packer(build_tokenizer())
+    for step in range(first, last):
+        queue.put(training_batch(packer, recipe, step))
 
 
 def validation_batch(packer: Packer, *, first: int, count: int, objects: int) -> Batch:

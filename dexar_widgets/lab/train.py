@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from dexar_widgets.lab.attention import batched_attention
-from dexar_widgets.lab.batches import Batch, Packer, training_batch, validation_batch
+from dexar_widgets.lab.batches import Batch, draw_ahead, validation_batch
 from dexar_widgets.lab.learner import Learner, Report
 from dexar_widgets.lab.recipes import RECIPES, Recipe
 
@@ -109,22 +109,13 @@ def _batches(learner: Learner, first: int, last: int) -> Iterator[Iterator[Batch
     """The batches of steps ``first`` … ``last`` − 1, drawn ahead by another process."""
     context = multiprocessing.get_context("spawn")
     queue: Any = context.Queue(maxsize=8)
-    worker = context.Process(target=_draw_ahead, args=(queue, learner.recipe, first, last), daemon=True)
+    worker = context.Process(target=draw_ahead, args=(queue, learner.recipe, first, last), daemon=True)
     worker.start()
     try:
         yield (queue.get(timeout=120) for _ in range(first, last))
     finally:
         worker.terminate()
         worker.join()
-
-
-def _draw_ahead(queue: Any, recipe: Recipe, first: int, last: int) -> None:
-    from dexar_widgets.lab.tokens import build_tokenizer
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    packer = Packer(build_tokenizer())
-    for step in range(first, last):
-        queue.put(training_batch(packer, recipe, step))
 
 
 def _log_progress(step: int, seconds: float, reports: list[Report]) -> None:
