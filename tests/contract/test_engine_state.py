@@ -86,11 +86,11 @@ def _last_mlp(handle):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_model_is_left_as_it_was_found(variant, entry, fails, monkeypatch):
     handle = cases.build(variant)
+    request, said = _prepared(handle)  # transformers itself installs some lasting hooks at the first call
     for part, weight in enumerate(handle.model.parameters()):
         weight.requires_grad_(part % 2 == 0)
     handle.model.model.vision_tower.train()  # a mode of its own
     handle.model.model.vision_tower.config._attn_implementation = "eager"  # and another implementation
-    request, said = _prepared(handle)  # transformers itself installs some lasting hooks at the first call
     with failing(_last_mlp(handle)) if fails and entry != "encode" else nullcontext():
         if fails and entry == "encode":
             monkeypatch.setattr(handle.family, "layout", _fail)
