@@ -4,6 +4,7 @@ Every verb is a file of this folder; torch, transformers and pandas load inside 
 ``dexar --help`` answers at once.
 """
 
+import io
 import logging
 import os
 import sys
@@ -64,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
     _quiet(debug=debug)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without × or █ gets a question mark
+            stream.reconfigure(errors="replace")
     try:
         status = app(given, prog_name="dexar", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

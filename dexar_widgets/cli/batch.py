@@ -113,7 +113,7 @@ def _rows(
         rows, reason = rows_of(item), ""
     except errors as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        rows = pd.DataFrame({"sample": [item.sample]})
+        rows = pd.DataFrame({"sample": [item.sample], "prompt": [item.prompt]})
     rows["error"] = reason
     return rows, reason
 

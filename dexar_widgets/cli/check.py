@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import typer
-from rich.text import Text
 
 from dexar_widgets.cli import choices
-from dexar_widgets.cli.terminal import ERR, OUT, notices
+from dexar_widgets.cli.terminal import ERR, line, notices
 
 if TYPE_CHECKING:
     from dexar_widgets.causal import Check
@@ -68,9 +67,9 @@ def check(
         numbers = asdict(found) | {"drop": found.drop, "answer": e.generation.text}
         typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False))
         return
-    OUT.print(Text("answer    ", style="bold") + Text(e.generation.text), soft_wrap=True)
-    OUT.print(Text("check     ", style="bold") + Text(str(found)), soft_wrap=True)
-    OUT.print(Text("so        ", style="bold") + Text(_verdict(found)), soft_wrap=True)
+    line("answer", e.generation.text)
+    line("check", str(found))
+    line("so", _verdict(found))
 
 
 def _mask(path: Path | None) -> np.ndarray:

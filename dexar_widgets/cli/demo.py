@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from dexar_widgets.cli import choices, report
 from dexar_widgets.cli.outputs import refuse_folder, write_html
-from dexar_widgets.cli.terminal import ERR, OUT, notices
+from dexar_widgets.cli.terminal import ERR, line, notices
 
 SEED = 7
 
@@ -50,5 +49,5 @@ def demo(
     grid = e.layout.grids[0]
     report.tell(told, grid=(grid.rows, grid.cols))
     things = ", ".join(f"{thing.colour} {thing.name}" for thing in scene.spec.objects)
-    OUT.print(Text("in truth  ", style="bold") + Text(f"{things}; on {scene.spec.background.name}"), soft_wrap=True)
-    OUT.print(Text("explore   ", style="bold") + Text(str(out.resolve())), soft_wrap=True)
+    line("in truth", f"{things}; on {scene.spec.background.name}")
+    line("explore", str(out.resolve()))

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from dexar_widgets.cli import choices, report
 from dexar_widgets.cli.inputs import Item, is_many, items_of
-from dexar_widgets.cli.outputs import kind_of, write
-from dexar_widgets.cli.terminal import ERR, OUT, notices, progress
+from dexar_widgets.cli.outputs import kind_of, tidy, write
+from dexar_widgets.cli.terminal import ERR, OUT, line, notices, progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dexar_widgets.cli.batch import Outcome
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.vlm import VLM
 
@@ -141,7 +142,7 @@ def _one(vlm: "VLM", item: Item, output: Path | None, options: _Options, *, as_j
     grid = e.layout.grids[0]
     report.tell(told, grid=(grid.rows, grid.cols))
     if output is not None:
-        OUT.print(Text("written   ", style="bold") + Text(str(output.resolve())), soft_wrap=True)
+        line("written", str(output.resolve()))
 
 
 def _many(
@@ -164,33 +165,36 @@ def _many(
         e = _explained(vlm, item, options)
         notices([sentence for sentence in e.example.notices if sentence not in said])
         said.update(e.example.notices)
-        return e.to_pandas(options.table, sample=item.sample, options=e.options(**options.choice))
+        return tidy(e, choice=options.choice, table=options.table, sample=item.sample)
 
-    failures = (ValueError, OSError, torch.OutOfMemoryError)
     with progress() as bar:
         task = bar.add_task("explaining", total=len(items))
-        outcome = batch.run(
-            items,
-            rows_of,
-            output,
-            settings=settings | vlm.provenance(),
-            overwrite=overwrite,
-            on_item=lambda count: bar.update(task, completed=count),
-            errors=failures,
-        )
-    if as_json:
-        summary = {
-            "output": str(output),
-            "done": outcome.done,
-            "earlier": outcome.earlier,
-            "failed": dict(outcome.failed),
-        }
-        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
-    else:
-        earlier = f", {outcome.earlier} by an earlier run" if outcome.earlier else ""
-        OUT.print(f"{outcome.done} of {len(items)} images explained now{earlier}; {len(outcome.failed)} failed.")
-        for sample, reason in outcome.failed[:10]:
-            OUT.print(Text(f"· {sample}: {reason}"), soft_wrap=True)
-        OUT.print(Text("written   ", style="bold") + Text(str(output.resolve())), soft_wrap=True)
+        try:
+            outcome = batch.run(
+                items,
+                rows_of,
+                output,
+                settings=settings | vlm.provenance(),
+                overwrite=overwrite,
+                on_item=lambda count: bar.update(task, completed=count),
+                errors=(ValueError, OSError, torch.OutOfMemoryError),
+            )
+        except KeyboardInterrupt:
+            notices(["the rows so far are kept; the same command goes on from here."])
+            raise
+    _tell_outcome(outcome, output, as_json=as_json)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _tell_outcome(outcome: "Outcome", output: Path, *, as_json: bool) -> None:
+    if as_json:
+        failed = [{"sample": sample, "error": reason} for sample, reason in outcome.failed]
+        told = {"output": str(output), "done": outcome.done, "earlier": outcome.earlier, "failed": failed}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    earlier = f", {outcome.earlier} by an earlier run" if outcome.earlier else ""
+    OUT.print(f"{outcome.done} images done now{earlier}; {len(outcome.failed)} failed.")
+    for sample, reason in outcome.failed[:10]:
+        OUT.print(Text(f"· {sample}: {reason}"), soft_wrap=True)
+    line("written", str(output.resolve()))

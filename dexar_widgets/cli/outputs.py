@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from dexar_widgets.explanation import Explanation
 
-__all__ = ["KINDS", "TABLES", "kind_of", "refuse_folder", "table_bytes", "write", "write_html"]
+__all__ = ["KINDS", "TABLES", "kind_of", "refuse_folder", "table_bytes", "tidy", "write", "write_html"]
 
 KINDS = (".html", ".png", ".csv", ".parquet", ".safetensors")
 TABLES = (".csv", ".parquet")
@@ -55,8 +55,17 @@ def write(e: "Explanation", output: Path, *, choice: dict[str, Any], table: str,
     elif suffix == ".png":
         write_whole(output, png_bytes(e, choice))
     else:
-        rows = e.to_pandas(table, sample=sample, options=e.options(**choice))
+        rows = tidy(e, choice=choice, table=table, sample=sample)
         write_whole(output, table_bytes(rows, suffix, provenance={"choice": choice, **e.provenance}))
+
+
+def tidy(e: "Explanation", *, choice: dict[str, Any], table: str, sample: str) -> "pd.DataFrame":
+    """A table of an explanation; what was asked and where it comes from stand in every row, CSV has no other place."""
+    rows = e.to_pandas(table, sample=sample, options=e.options(**choice))
+    rows.insert(1, "prompt", e.example.prompt)
+    versions = e.provenance.get("versions", {})
+    origin = {"model": e.provenance.get("model"), "revision": e.provenance.get("revision"), "preset": e.preset}
+    return rows.assign(**origin, dexar_widgets=versions.get("dexar_widgets"))
 
 
 def write_html(e: "Explanation", output: Path) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dexar_widgets.cli.places import place_of, thing_at
-from dexar_widgets.cli.terminal import OUT, bar, shaded
+from dexar_widgets.cli.terminal import OUT, bar, line, shaded
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
@@ -68,8 +68,8 @@ def _winners(silenced: "Sequence[Silenced]", steps: int) -> str | None:
 def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
     """Print a `record`; ``grid`` is rows and columns of the map."""
     words, weights = [entry["word"] for entry in told["words"]], [entry["weight"] for entry in told["words"]]
-    OUT.print(Text("question  ", style="bold") + Text(told["prompt"]), soft_wrap=True)
-    OUT.print(Text("answer    ", style="bold") + shaded(words, weights), soft_wrap=True)
+    line("question", told["prompt"])
+    line("answer", shaded(words, weights))
     OUT.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("word")

@@ -31,7 +31,7 @@ def progress(*, quiet: bool = False) -> Progress:
 
 
 def shaded(words: Sequence[str], weights: Sequence[float]) -> Text:
-    """The words on backgrounds from dark (no visual weight) to bright (the most); stars where there is no colour.
+    """The words on backgrounds from dark to bright, plain without visual weight; stars where there is no colour.
 
     Without colour ``**word**`` has at least two thirds of the largest weight, ``*word*`` a third, and
     ``(word)`` none.
@@ -45,18 +45,23 @@ def shaded(words: Sequence[str], weights: Sequence[float]) -> Text:
         share = weight / most if most > 0 else 0.0
         if index and not (coloured and word[:1] in set(".,;:!?")):
             text.append(" ")
-        if coloured:
+        if coloured and share > 0:
             red, green, blue = (int(channel) for channel in COLOUR_TABLES[DEFAULT_COLOURS][round(255 * share)])
             bright = 0.299 * red + 0.587 * green + 0.114 * blue > 128
-            text.append(word, style=f"{'black' if bright else 'white'} on rgb({red},{green},{blue})")
+            text.append(word, style=f"{'rgb(0,0,0)' if bright else 'rgb(255,255,255)'} on rgb({red},{green},{blue})")
         else:
-            text.append(_marked(word, share))
+            text.append(word if coloured else _marked(word, share))
     return text
 
 
 def _marked(word: str, share: float) -> str:
     stars = "**" if share >= 2 / 3 else "*" if share >= 1 / 3 else ""
     return f"{stars}{word}{stars}" if share > 0 else f"({word})"
+
+
+def line(name: str, content: str | Text) -> None:
+    """One labelled line, as long as it is."""
+    OUT.print(Text.assemble((f"{name:<10}", "bold"), content), soft_wrap=True)
 
 
 def bar(share: float, width: int = 10) -> str:

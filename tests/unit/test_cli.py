@@ -2,14 +2,21 @@
 
 import json
 import logging
+import os
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dexar_widgets import cli
+
+HEADER = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+BOMB = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + HEADER + struct.pack(">I", zlib.crc32(HEADER))
+BOMB += b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +82,14 @@ def test_the_installed_command_ends_with_the_status_of_main() -> None:
     assert done.stderr == "dexar: No such command 'bogus' (see dexar --help).\n"
 
 
+def test_a_terminal_that_knows_only_ascii_gets_question_marks() -> None:
+    code = "import sys; from dexar_widgets.cli import main; sys.exit(main(['explain', '×.png']))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "No image at '?.png'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -118,6 +133,7 @@ def test_a_bad_image_is_told_before_a_model_is_loaded(
     for name, content, words in (
         ("letter.png", b"no picture", "not an image"),
         ("empty.png", b"", "empty"),
+        ("bomb.png", BOMB, "decompression bomb"),
         ("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "cut.png"),
     ):
         path = tmp_path / name

@@ -23,7 +23,7 @@ class Model:
         self.calls.append(item.sample)
         if item.sample in self.errors:
             raise self.errors[item.sample]
-        return pd.DataFrame({"sample": item.sample, "step": [0, 1], "weight": [0.1, 1 / 3]})
+        return pd.DataFrame({"sample": item.sample, "prompt": item.prompt, "step": [0, 1], "weight": [0.1, 1 / 3]})
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -61,9 +61,9 @@ def test_whole_numbers_stay_whole_beside_a_row_without_numbers(tmp_path: Path) -
     for suffix in (".csv", ".parquet"):
         run(tmp_path / f"rows{suffix}", Model(a=ValueError("broken")))
     assert (tmp_path / "rows.csv").read_text().splitlines()[:3] == [
-        "sample,step,weight,error",
-        "a,,,broken",
-        "b,0,0.1,",
+        "sample,prompt,step,weight,error",
+        "a,why?,,,broken",
+        "b,why?,0,0.1,",
     ]
     assert str(pq.read_schema(tmp_path / "rows.parquet").field("step").type) == "int64"
 

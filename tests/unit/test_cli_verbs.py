@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 import dexar_widgets as dx
 from dexar_widgets import cli
+from dexar_widgets.engine import Decoding
 from dexar_widgets.widgets import html
 
 SHORT = ("--max-new-tokens", "4")
@@ -55,29 +58,36 @@ def explain(model: str, source: Path, *more: object) -> int:
 
 
 def test_demo_tells_the_answer_the_peaks_and_the_truth_and_writes_the_page(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(html, "page", lambda e: f"the page of {e.generation.text!r}")  # its own tests read the real one
     page = tmp_path / "demo.html"
-    arguments = ["demo", "--model", model, "--seed", "3", "--question", "What do you see?", "--out", str(page)]
+    arguments = ["demo", "--model", model, "--seed", "3", "--question", "Which?", "--out", str(page)]
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
-    assert "What do you see?" in out
     assert "what lies there" in out
     assert str(page) in out
     truth = " ".join(out.split("in truth")[1].split())
     objects = dx.lab.scene(3).spec.objects
     assert all(f"{thing.colour} {thing.name}" in truth for thing in objects)
-    assert page.read_text().startswith("<!doctype html>")
-
-
-def test_the_demos_json_agrees_with_the_library(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "demo.html"
-    assert cli.main(["demo", "--model", model, "--seed", "3", "--out", str(page), "--json"]) == 0
+    e = dx.explain(dx.load(model), dx.lab.scene(3).image, "Which?")
+    assert page.read_text() == f"the page of {e.generation.text!r}"
+    assert cli.main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    e = dx.explain(dx.load(model), dx.lab.scene(3).image, "What do you see?")
+    assert (told["prompt"], told["answer"], told["seed"], told["page"]) == ("Which?", e.generation.text, 3, str(page))
+    assert {entry["there"] for entry in told["words"]} <= {
+        None,
+        *(f"{thing.colour} {thing.name}" for thing in objects),
+        f"background ({dx.lab.scene(3).spec.background.name})",
+    }
+
+
+def test_what_is_told_agrees_with_the_library(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(model, picture, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    e = dx.explain(dx.load(model), picture, "what?", decoding=Decoding(max_new_tokens=4))
     assert told["answer"] == e.generation.text
-    weights = e.word_weights()
-    for entry, word, weight in zip(told["words"], e.generation.words, weights, strict=True):
+    for entry, word, weight in zip(told["words"], e.generation.words, e.word_weights(), strict=True):
         assert (entry["word"], tuple(entry["steps"])) == word
         assert entry["weight"] == pytest.approx(weight)
         heat = e.heatmap(word.steps)
@@ -170,6 +180,41 @@ def test_a_wrong_option_is_one_line_and_writes_nothing(
     assert not output.exists()
 
 
+def damaged(model: str, folder: Path, how: str) -> str:
+    """A copy of the model with something wrong."""
+    shutil.copytree(model, folder)
+    if how == "no processor":
+        (folder / "processor_config.json").unlink()
+    elif how == "text only":
+        (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    elif how == "cut weights":
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    else:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[next(iter(tensors))].flat[0] = np.nan
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("no processor", "has no processor_config.json"),
+        ("text only", "text-only model"),
+        ("cut weights", "damaged or cut short"),
+        ("nan", "NaN"),
+    ],
+)
+def test_a_damaged_model_folder_is_one_line(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, words: str
+) -> None:
+    assert explain(damaged(model, tmp_path / "damaged", how), picture) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["lab/nothing", "./nowhere", "one/two/three"])
 def test_a_model_that_is_not_there_is_one_line(picture: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert explain(name, picture) == 2
@@ -206,9 +251,11 @@ def test_a_list_gives_each_image_its_prompt_and_answer(
     source, output = tmp_path / "list.csv", tmp_path / "rows.parquet"
     source.write_text("image,prompt,answer\npictures/b.png,what?,a b\npictures/b.png,why?,c\n")
     assert explain(model, source, "-o", output, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"output": str(output), "done": 2, "earlier": 0, "failed": {}}
-    words = pd.read_parquet(output)["word"].str.strip()
-    assert list(words) == ["a", "b", "c"]
+    assert json.loads(capsys.readouterr().out) == {"output": str(output), "done": 2, "earlier": 0, "failed": []}
+    rows = pd.read_parquet(output)
+    assert list(rows["word"].str.strip()) == ["a", "b", "c"]
+    assert list(rows["prompt"]) == ["what?", "what?", "why?"]
+    assert set(rows["model"]) == {model}
 
 
 def test_many_images_need_a_table(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
