@@ -93,3 +93,8 @@ def test_no_tracked_file_names_a_machine_or_a_registry_host():
         for match in forbidden.finditer(text)
     ]
     assert found == []
+
+
+def test_no_file_of_the_package_grows_past_three_hundred_lines():
+    files = [*(ROOT / "dexar_widgets").rglob("*.py"), *(ROOT / "js" / "src").rglob("*.ts")]
+    assert {path.name: lines for path in files if (lines := path.read_text().count("\n")) > 300} == {}
