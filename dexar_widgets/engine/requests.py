@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoding", "Request", "encode", "end_ids", "forced_start", "require_room", "setting"]
 
+_LONGEST = 50
+"""Longest side in units of the shortest. CLIP's processor enlarges 20000×10 to 672000×336 pixels, 2.5 GB, before it crops."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
@@ -65,10 +68,15 @@ def encode(vlm: "VLM", example: Example) -> Request:
     Raises
     ------
     ValueError
-        If the prompt does not fit into the model's context window.
+        If the prompt does not fit into the model's context window, or the image is a mere strip.
     """
     prompt = vlm.family.prompt(vlm.processor, example.prompt)
     height, width, _ = example.image.shape
+    if max(height, width) > _LONGEST * min(height, width):
+        raise ValueError(
+            f"The image is {width}×{height} pixels, a strip that a model's square input would lose or blow up; crop it to at "
+            f"most {_LONGEST}:1."
+        )
     with vlm.lock, torch.inference_mode(False):  # noqa: FBT003 (torch takes it by position)
         batch = vlm.processor(images=Image.fromarray(example.image), text=prompt.text, return_tensors="pt")
         inputs = dict(batch.to(vlm.device, vlm.model.dtype))

@@ -153,6 +153,17 @@ def test_an_unknown_option_is_refused_with_what_is_accepted(vlm, options, messag
         dx.explain(vlm, PIXELS, QUESTION, decoding=cases.SHORT, **options)
 
 
+@pytest.mark.parametrize(("width", "height"), [(20000, 10), (10, 20000)])
+def test_a_strip_is_refused_before_a_processor_blows_it_up(vlm, width, height):
+    with pytest.raises(ValueError, match=f"{width}×{height} pixels, a strip"):
+        dx.explain(vlm, np.zeros((height, width, 3), np.uint8), QUESTION, decoding=cases.SHORT)
+
+
+def test_an_image_of_one_pixel_is_explained(vlm):
+    e = dx.explain(vlm, np.full((1, 1, 3), 90, np.uint8), QUESTION, decoding=cases.SHORT)
+    assert e.heatmap(step=0).grid.image_size == (1, 1)
+
+
 def test_a_picture_that_is_no_scene_brings_a_notice_with_a_lab_model(vlm):
     noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     scene = dx.lab.scene(3).image
