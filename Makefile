@@ -29,7 +29,7 @@ test-fast: $(VENV)/.dev  ## the unit and contract tests that take less than 90 s
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "(unit or contract) and not slow"
 
 jupyter: $(VENV)/.jupyter  ## JupyterLab on the first notebook
-	$(BIN)/jupyter lab notebooks/01_first_look.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_first_look.ipynb
 
 lint: $(VENV)/.dev  ## ruff, mypy, biome, tsc
 	$(BIN)/ruff check .
