@@ -19,9 +19,9 @@ class Oracle(NamedTuple):
     logits: np.ndarray  # step layer word
 
 
-def differentiate(model, inputs, ids, positions) -> Oracle:
+def differentiate(model, inputs, ids, positions, *, dtype=torch.float64) -> Oracle:
     """∂o[l, t] / ∂A_l[:, row t, :] for each answer token ``ids[p]``, p in ``positions``, forwarded on its own."""
-    model = copy.deepcopy(model).double().eval().requires_grad_(False)
+    model = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
     model.set_attn_implementation("eager")
     per_step = [_step(model, inputs, ids, int(position)) for position in positions]
     tokens = max(step[0].shape[-1] for step in per_step)
@@ -32,7 +32,7 @@ def differentiate(model, inputs, ids, positions) -> Oracle:
 
 def _step(model, inputs, ids, position):
     with torch.enable_grad():
-        hidden, attentions = _forward(model, inputs, torch.as_tensor(ids[:position])[None].long())
+        hidden, attentions = _forward(model, inputs, torch.as_tensor(ids[:position], device=model.device)[None].long())
         norm = getattr(model.model.language_model, "norm", None) or torch.nn.Identity()
         rows = [norm(state[0, -1]) for state in hidden[1:-1]] + [hidden[-1][0, -1]]  # the last one is normed already
         logits = [_unembed(model, row) for row in rows]
@@ -43,26 +43,29 @@ def _step(model, inputs, ids, position):
         ]
         again = _unembed(model, norm(rows[-1]))[target]
         twice = torch.autograd.grad(again, attentions[-1])[0][0, :, -1]
-    attention = torch.stack([layer[0, :, -1] for layer in attentions]).detach().numpy()
+    attention = _numpy(torch.stack([layer[0, :, -1] for layer in attentions]))
     allowed = (attention != 0).any(1)
-    values = torch.stack(gradients).numpy()
     forbidden = ~allowed[:, None]
     return (
-        np.where(forbidden, 0, values),
+        np.where(forbidden, 0, _numpy(torch.stack(gradients))),
         allowed,
-        np.where(forbidden[-1], 0, twice.numpy()),
+        np.where(forbidden[-1], 0, _numpy(twice)),
         attention,
-        torch.stack(logits).detach().numpy(),
+        _numpy(torch.stack(logits)),
     )
+
+
+def _numpy(tensor):
+    return tensor.detach().to("cpu", torch.float64).numpy()
 
 
 def _forward(model, inputs, said):
     """Hidden states and the attention rows that read the image, of a forward over prompt and ``said``."""
-    inputs = {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
+    inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     inputs["pixel_values"] = inputs["pixel_values"].requires_grad_()  # so that everything is recorded
     options = {"output_attentions": True, "output_hidden_states": True, "use_cache": False}
     if model.config.is_encoder_decoder:
-        start = torch.tensor([[model.config.text_config.decoder_start_token_id]])
+        start = torch.tensor([[model.config.text_config.decoder_start_token_id]], device=model.device)
         output = model(**inputs, decoder_input_ids=torch.cat([start, said], 1), **options)
         return output.decoder_hidden_states, output.cross_attentions
     inputs["attention_mask"] = torch.cat([inputs["attention_mask"], torch.ones_like(said)], 1)
