@@ -128,7 +128,7 @@ def _whole(path: Path, content: bytes) -> None:
 
 
 def _parts(folder: Path) -> list[Path]:
-    return sorted(part for part in folder.glob("part-*") if not part.name.startswith("."))
+    return sorted(folder.glob("part-*"))
 
 
 def _done(folder: Path) -> set[int]:

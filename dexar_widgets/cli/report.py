@@ -68,7 +68,7 @@ def _winners(silenced: "Sequence[Silenced]", steps: int) -> str | None:
 def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
     """Print a `record`; ``grid`` is rows and columns of the map."""
     words, weights = [entry["word"] for entry in told["words"]], [entry["weight"] for entry in told["words"]]
-    line("question", told["prompt"])
+    line("question", " ".join(told["prompt"].split()))
     line("answer", shaded(words, weights))
     OUT.print()
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -91,6 +91,11 @@ def test_a_signed_map_is_coloured_about_zero() -> None:
     assert [pixel.tolist() for pixel in coloured[0]] == [table[i].tolist() for i in (64, 128, 255)]
 
 
+def test_a_map_whose_least_value_is_the_farthest_from_zero_uses_that_end() -> None:
+    coloured = colours_of(np.array([[-2.0, 0.0, 1.0]]))
+    assert [pixel.tolist() for pixel in coloured[0]] == [COLOUR_TABLES["blue_red"][i].tolist() for i in (0, 128, 191)]
+
+
 def test_an_unknown_table_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'jet' is unknown; choose one of cividis"):
         colours_of(np.zeros((2, 2)), colours="jet")
@@ -184,7 +189,7 @@ def find(sheet: np.ndarray, picture: np.ndarray) -> list[tuple[int, int]]:
 
 
 def test_a_strip_holds_the_image_and_every_overlay_pixel_for_pixel() -> None:
-    e = explained(300, 200)
+    e = explained(120, 80)
     sheet = np.asarray(strip(e))
     assert len(find(sheet, e.example.image)) == 1
     for step in (0, 1):
