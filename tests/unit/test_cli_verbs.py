@@ -223,12 +223,23 @@ def test_a_model_that_is_not_there_is_one_line(picture: Path, capsys: pytest.Cap
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (20000, 10)])
-def test_extreme_images_are_explained(model: str, tmp_path: Path, size: tuple[int, int]) -> None:
-    path = tmp_path / "extreme.png"
-    Image.new("RGB", size, "red").save(path)
+def test_an_image_of_one_pixel_is_explained(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "pixel.png"
+    Image.new("RGB", (1, 1), "red").save(path)
     assert explain(model, path, "-o", tmp_path / "out.png") == 0
-    assert Image.open(tmp_path / "out.png").size[0] > 0
+    assert min(Image.open(tmp_path / "out.png").size) > 30
+
+
+def test_a_mere_strip_of_an_image_is_refused_in_one_line(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "thin.png"
+    Image.new("RGB", (20000, 10), "red").save(path)
+    assert explain(model, path, "-o", tmp_path / "out.png") == 2
+    err = capsys.readouterr().err
+    assert "20000×10" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_a_folder_becomes_rows_and_a_broken_image_a_row_with_its_reason(
