@@ -9,6 +9,7 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedTokenizerFast,
 )
 
 from dexar_widgets.lab.recipes import Recipe
@@ -36,8 +37,25 @@ CHAT_TEMPLATE = (
 
 
 def build_llava(recipe: Recipe) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """A LLaVA of about 1.5 million parameters: CLIP tower with 12 × 12 patches, Llama decoder."""
+    """A LLaVA of 1.3 million parameters: CLIP tower with 12 × 12 patches, Llama decoder."""
     tokenizer = build_tokenizer()
+    torch.manual_seed(recipe.seed)
+    model = LlavaForConditionalGeneration(_llava_config(tokenizer))
+    _initialise(model)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    processor = LlavaProcessor(
+        image_processor=_image_processor(),
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+    )
+    return model, processor
+
+
+def _llava_config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=384,
@@ -61,7 +79,7 @@ def build_llava(recipe: Recipe) -> tuple[LlavaForConditionalGeneration, LlavaPro
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
-    config = LlavaConfig(
+    return LlavaConfig(
         vision_config=vision,
         text_config=text,
         image_token_index=int(tokenizer.get_vocab()["<image>"]),
@@ -70,20 +88,6 @@ def build_llava(recipe: Recipe) -> tuple[LlavaForConditionalGeneration, LlavaPro
         image_seq_length=(MODEL_SIZE // PATCH) ** 2,
         tie_word_embeddings=True,
     )
-    torch.manual_seed(recipe.seed)
-    model = LlavaForConditionalGeneration(config)
-    _initialise(model)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    processor = LlavaProcessor(
-        image_processor=_image_processor(),
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
-    )
-    return model, processor
 
 
 def _image_processor() -> CLIPImageProcessorPil:
