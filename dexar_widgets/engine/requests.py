@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Decoding", "Request", "encode", "end_ids", "forced_start", "require_room", "setting"]
 
 _LONGEST = 50
-"""Longest side in units of the shortest. CLIP's processor enlarges 20000×10 to 672000×336 pixels, 2.5 GB, before it crops."""
+"""Longest side in units of the shortest: CLIP's processor enlarges 20000×10 to 672000×336 pixels, before it crops."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,8 @@ def encode(vlm: "VLM", example: Example) -> Request:
     height, width, _ = example.image.shape
     if max(height, width) > _LONGEST * min(height, width):
         raise ValueError(
-            f"The image is {width}×{height} pixels, a strip that a model's square input would lose or blow up; crop it to at "
-            f"most {_LONGEST}:1."
+            f"The image is {width}×{height} pixels, a strip that a model's square input would lose or blow up; "
+            f"crop it to at most {_LONGEST}:1."
         )
     with vlm.lock, torch.inference_mode(False):  # noqa: FBT003 (torch takes it by position)
         batch = vlm.processor(images=Image.fromarray(example.image), text=prompt.text, return_tensors="pt")
