@@ -214,8 +214,8 @@ def _inner(
     """⟨u, v⟩ in float32, each head with the KV head it reads; 0 where the mask forbids."""
     grouped = u.unflatten(1, (v.shape[0], -1))
     inner = torch.einsum("tkgd,knd->tkgn", grouped, v.to(u.device).float()).flatten(1, 2)
-    mask = torch.as_tensor(allowed, device=u.device)[:, None]
-    return inner.masked_fill_(~mask, 0).cpu().numpy()
+    mask = torch.as_tensor(allowed, device=u.device)[:, None].float()
+    return inner.mul_(mask).cpu().numpy()
 
 
 def _unembedding_rows(

@@ -41,9 +41,12 @@ class AttentionRows:
         self, allowed: Bool[np.ndarray, "step layer token"]
     ) -> Float32[np.ndarray, "step layer head token"]:
         """Attention as the model computed it, over the keys that its mask allows."""
-        scores = torch.stack(self.scores, 1)
-        forbidden = torch.as_tensor(~allowed)[:, :, None]
-        return scores.masked_fill_(forbidden, -torch.inf).softmax(-1).numpy()
+        rows, layers, tokens = allowed.shape
+        found = np.empty((rows, layers, self.scores[0].shape[1], tokens), np.float32)
+        for layer, scores in enumerate(self.scores):
+            forbidden = torch.as_tensor(~allowed[:, layer])[:, None]
+            found[:, layer] = scores.masked_fill(forbidden, -torch.inf).softmax(-1).numpy()
+        return found
 
 
 def read_lens(

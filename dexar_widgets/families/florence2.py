@@ -126,7 +126,7 @@ def anatomy(model: Any) -> Anatomy:
         unembedding=model.lm_head,
         softcap=None,
         vision_tower=model.model.vision_tower,
-        patch_features=lambda output: output.last_hidden_state[0].flatten(1).T,
+        patch_features=_patch_features,
         cross_attention=True,
     )
 

@@ -1,5 +1,6 @@
 """Every family's tiny models, in the variants that differ for the engine, and an image to ask about."""
 
+import copy
 import functools
 
 import numpy as np
@@ -46,7 +47,5 @@ def scale_of_difference(found, expected):
 
 def in_dtype(handle, dtype):
     """The same model in another type, and that model's float32 twin with the same rounded weights."""
-    import copy
-
     rounded = copy.deepcopy(handle.model).to(dtype)
     return vlm.load((rounded, handle.processor)), vlm.load((copy.deepcopy(rounded).to(torch.float32), handle.processor))
