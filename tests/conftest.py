@@ -1,6 +1,8 @@
 """What every test shares: types checked at run time, tiers marked by folder, no network."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,3 +36,14 @@ def unchecked_shapes() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def quiet_undone() -> Iterator[None]:
+    """A command run inside a test makes its process quiet; the next test finds it as it was."""
+    levels = {name: logging.getLogger(name).level for name in ("dexar_widgets", "torch.utils._pytree", "torchao")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    if "transformers" in sys.modules:
+        sys.modules["transformers"].utils.logging.enable_progress_bar()
