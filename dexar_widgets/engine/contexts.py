@@ -1,7 +1,7 @@
 """What a model keeps of a prompt, and running an answer's tokens on it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,19 @@ class Context:
 @contextmanager
 def borrowed(vlm: "VLM") -> Iterator[None]:
     """One caller at a time; the model is left as it was found."""
-    with vlm.lock, hooks.inspecting(vlm.model):
+    with vlm.lock, hooks.inspecting(vlm.model), _few_threads() if vlm.is_lab else nullcontext():
         yield
+
+
+@contextmanager
+def _few_threads() -> Iterator[None]:
+    """One thread for an embedded model: too small to share, and 20 × slower where threads wait for a busy core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def replay(vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, " id"]) -> Float[Tensor, "row hidden"]:

@@ -178,3 +178,23 @@ def test_scores_are_those_of_a_plain_forward_pass(vlm, explained):
     request = engine.encode(vlm, explained.example)
     ids = explained.generation.ids
     assert np.allclose(engine.score(vlm, request, ids), plain_log_probs(vlm, PIXELS, ids), atol=1e-4)
+
+
+def test_an_embedded_model_runs_on_one_thread_and_gives_the_others_back(vlm, monkeypatch):
+    lab = type(vlm)(vlm.model, vlm.processor, vlm.family, "lab/llava")
+    seen, generate, before = [], type(vlm.model).generate, torch.get_num_threads()
+
+    def counting(self, **options):
+        seen.append(torch.get_num_threads())
+        return generate(self, **options)
+
+    monkeypatch.setattr(type(vlm.model), "generate", counting)
+    torch.set_num_threads(2)
+    try:
+        request = engine.encode(lab, cases.EXAMPLE)
+        engine.answer(lab, request, decoding=cases.SHORT)
+        with pytest.raises(ValueError, match="empty"):
+            engine.answer(lab, request, answer=" ")
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
