@@ -43,7 +43,7 @@ No map was looked at in choosing the model.
 
 ## Known limits
 Unseen words in a question, other objects, photographs: the answer is then meaningless, though it looks like an answer.
-Two objects of one colour, or of one class, are where most of its mistakes are. One seed was trained.
+One seed was trained. {findings}
 """
 
 
@@ -69,6 +69,7 @@ def write_card(folder: Path) -> None:
         torch=training["torch"],
         shared=training.get("remark", ""),
         emphasis=round(recipe["steps"] * recipe["emphasis_from"]),
+        findings=training.get("findings", ""),
         warm_up=round(recipe["steps"] * recipe["warm_up"]),
         patch_loss=recipe["patch_loss"],
         recipe=json.dumps(recipe),
