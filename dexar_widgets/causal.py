@@ -34,9 +34,12 @@ class Check:
         return self.log_prob - self.hidden
 
     def __str__(self) -> str:
+        whole, hidden, kept, drop = (  # + 0: no "-0.00"
+            round(value, 2) + 0.0 for value in (self.log_prob, self.hidden, self.kept, self.drop)
+        )
         return (
-            f"“{self.word}”: log-probability {self.log_prob:.2f}; {self.hidden:.2f} with the region hidden "
-            f"({self.drop:+.2f} nats lost), {self.kept:.2f} with only the region left "
+            f"“{self.word}”: log-probability {whole:.2f}; {hidden:.2f} with the region hidden "
+            f"({drop:.2f} nats lost), {kept:.2f} with only the region left "
             f"({self.area:.0%} of the image, {self.how})."
         )
 

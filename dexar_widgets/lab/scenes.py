@@ -18,7 +18,7 @@ from dexar_widgets.lab.world import MODEL_SIZE
 __all__ = ["Background", "Scene", "SceneObject", "Specification", "coverage", "draw", "render", "scene"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scene:
     """A drawn scene.
 
@@ -30,6 +30,10 @@ class Scene:
     image: UInt8[np.ndarray, "height width 3"]
     masks: Bool[np.ndarray, "object height width"]
     prompt: str = "Classify the image."
+
+    def __repr__(self) -> str:
+        height, width, _ = self.image.shape
+        return f"Scene({self.caption!r}, on {self.spec.background.name}, {width}×{height})"
 
     @property
     def visible(self) -> Bool[np.ndarray, "object height width"]:

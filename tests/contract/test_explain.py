@@ -66,6 +66,14 @@ def test_a_check_names_the_word_and_its_log_probability_in_words(explained):
     assert f"{found.drop:.2f} nats" in str(found)
 
 
+def test_a_check_of_nothing_lost_has_no_minus_before_zero():
+    found = dx.Check("dog", (2,), 0.25, "mean", -0.0004, -0.0001, -3.0)
+    assert str(found) == (
+        "“dog”: log-probability 0.00; 0.00 with the region hidden (0.00 nats lost), "
+        "-3.00 with only the region left (25% of the image, mean)."
+    )
+
+
 def test_a_check_needs_the_model_or_another_one(vlm, explained, tmp_path):
     read = dx.read(explained.save(tmp_path / "e.safetensors"))
     with pytest.raises(ValueError, match="pass it as vlm="):

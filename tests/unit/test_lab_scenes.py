@@ -135,3 +135,8 @@ def test_a_scene_shows_itself_in_a_cell() -> None:
 def test_a_wrong_option_is_refused_with_the_way_out(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         scene(0, **options)
+
+
+def test_a_scene_says_what_it_shows_in_a_line():
+    drawn = scene(7, objects=["red cat"], background="sand", size=96)
+    assert repr(drawn) == "Scene('The image shows a red cat.', on sand, 96×96)"
