@@ -87,7 +87,8 @@ def _tell_need(need: "Need", fitting: dict[str, tuple[str, ...]], machine: "Mach
     ]
     for precision, bits in BITS.items():
         devices = ", ".join(fitting[precision])
-        verdict = f"fits: {devices}" if devices else "does not fit"
+        wanting = "does not fit" if bits >= 16 or machine.accelerators else "wants an accelerator, and none is here"
+        verdict = f"fits: {devices}" if devices else wanting
         rows.append((precision, f"about {_size(need.memory(bits))} of memory: {verdict}"))
     _print(rows)
     if not any(fitting.values()):

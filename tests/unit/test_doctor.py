@@ -121,3 +121,13 @@ def test_the_command_ends_with_1_if_the_model_fits_nowhere(capsys: pytest.Captur
     report = json.loads(capsys.readouterr().out)
     assert report["model"]["parameters"] == 10**14
     assert not any(report["model"]["fits"].values())
+
+
+def test_low_bits_without_an_accelerator_are_not_called_too_large(capsys: pytest.CaptureFixture[str]) -> None:
+    from dexar_widgets.cli.doctor import _tell_need
+
+    need, here = Need("m", 10, 20, "float16", "read from the hub"), machine(20)
+    _tell_need(need, doctor.fit(need, here), here)
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "fits: cpu" in told["float32"]
+    assert "wants an accelerator, and none is here" in told["4-bit"]
