@@ -50,7 +50,7 @@ browser: $(VENV)/.dev
 
 clean:  ## remove everything that was made or installed
 	rm -rf $(VENV) build dist js/node_modules dexar_widgets/widgets/static demo.html
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.python:
