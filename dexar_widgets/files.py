@@ -17,7 +17,7 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.summary import LayerMaps, Statistics, Summary
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
 
-__all__ = ["VERSION", "read", "save", "write_whole"]
+__all__ = ["VERSION", "read", "save", "whole", "write_whole"]
 
 FORMAT = "dexar_widgets.explanation"
 VERSION = 1
@@ -29,7 +29,7 @@ _TYPES = {
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; what stands there in the end moves to ``path`` at once."""
     target = Path(os.path.realpath(path))  # a link stays a link
     if not target.parent.is_dir():
@@ -49,7 +49,7 @@ def _whole(path: Path) -> Iterator[Path]:
 
 def write_whole(path: str | Path, content: bytes) -> Path:
     """Write a file whole or not at all."""
-    with _whole(Path(path)) as place:
+    with whole(Path(path)) as place:
         place.write_bytes(content)
     return Path(path)
 
@@ -58,7 +58,7 @@ def save(explanation: Explanation, path: str | Path) -> Path:
     """Write an explanation to one safetensors file, whole or not at all."""
     arrays: dict[str, np.ndarray] = {}
     header = {"format": FORMAT, "version": VERSION, "explanation": _pack(explanation, "", arrays)}
-    with _whole(Path(path)) as place:
+    with whole(Path(path)) as place:
         save_file(arrays, place, {_KEY: json.dumps(header, allow_nan=False)})
     return Path(path)
 

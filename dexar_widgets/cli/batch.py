@@ -7,7 +7,6 @@ parts are joined, in order, into the output, which therefore also exists whole o
 import csv
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dexar_widgets.cli.inputs import Item
+from dexar_widgets.files import whole, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def _open_job(items: Sequence[Item], output: Path, settings: dict[str, Any], *, 
                 "give --overwrite to begin anew, or another name with -o."
             )
     folder.mkdir(exist_ok=True)
-    _whole(note, json.dumps(job, indent=1).encode())
+    write_whole(note, json.dumps(job, indent=1).encode())
     return folder
 
 
@@ -116,15 +116,6 @@ def _rows(
         rows = pd.DataFrame({"sample": [item.sample], "prompt": [item.prompt]})
     rows["error"] = reason
     return rows, reason
-
-
-def _whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -151,16 +142,12 @@ def _keep(folder: Path, pending: list[tuple[int, "pd.DataFrame"]], suffix: str) 
     frames = [frame.astype(dict.fromkeys(frame.select_dtypes("integer"), "Int64")) for _, frame in pending]
     rows = pd.concat(frames, ignore_index=True)
     name = f"part-{pending[0][0]:09d}-{pending[-1][0]:09d}{suffix}"
-    _whole(folder / name, table_bytes(rows, suffix, provenance={}))
+    write_whole(folder / name, table_bytes(rows, suffix, provenance={}))
 
 
 def _join(folder: Path, output: Path, settings: dict[str, Any]) -> None:
-    beside = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        (_join_csv if output.suffix.lower() == ".csv" else _join_parquet)(_parts(folder), beside, settings)
-        beside.replace(output)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(output) as place:
+        (_join_csv if output.suffix.lower() == ".csv" else _join_parquet)(_parts(folder), place, settings)
 
 
 def _lines(part: Path) -> Iterator[dict[str, str]]:
