@@ -1,5 +1,9 @@
-"""A browser, and explanations opened in it from a file: any request, error or policy violation fails the test."""
+"""A browser, and explanations opened in it from a file or in a notebook's host.
 
+Any error and any request that leaves the machine (for a file: any request at all) fails the test.
+"""
+
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -9,12 +13,23 @@ import pytest
 
 from dexar_widgets.doctor import browser as installed_browser
 from dexar_widgets.explanation import Explanation
+from tests.browser.hosts.notebook import Notebook, write
+from tests.browser.hosts.servers import Server, jupyter, marimo
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+# what the hosts themselves complain about, without any widget
+OF_THE_HOSTS = (
+    "Could not restore the debugger state",  # JupyterLab, when a notebook closes with its kernel
+    "Cannot read properties of undefined (reading 'schema')",  # Notebook 7, while it opens
+)
+SCREEN = {"width": 1280, "height": 900}
 Open = Callable[..., "View"]
+NUMBERS = itertools.count()
+OpenNotebook = Callable[..., Notebook]
+RunApp = Callable[[str], object]
 
 
 @pytest.fixture(scope="session")
@@ -34,29 +49,30 @@ def chromium() -> Iterator[object]:
 
 
 class View:
-    """One opened page, and what it says."""
+    """One opened view, and what it says: the whole page of a file, or one output of a notebook's page."""
 
-    def __init__(self, page: object, trouble: list[str]) -> None:
+    def __init__(self, page: object, trouble: list[str], root: object = None) -> None:
         self.page = page
         self.trouble = trouble
+        self.root = page.locator("body") if root is None else root
 
     def word(self, index: int) -> object:
         """An option of the answer's list of words."""
-        return self.page.locator("[role=option]").nth(index)
+        return self.root.locator(".wordlist [role=option]").nth(index)
 
     def set(self, group: str, choice: str) -> None:
         """Choose one of a row of radio buttons."""
-        self.page.get_by_role("radiogroup", name=group).get_by_role("radio", name=choice).check()
+        self.root.get_by_role("radiogroup", name=group).get_by_role("radio", name=choice).check()
 
     def chosen(self) -> list[int]:
         """Indices of the chosen words."""
-        return self.page.eval_on_selector_all(
-            "[role=option]", "all => all.flatMap((o, i) => o.ariaSelected === 'true' ? [i] : [])"
+        return self.root.locator(".wordlist [role=option]").evaluate_all(
+            "all => all.flatMap((o, i) => o.ariaSelected === 'true' ? [i] : [])"
         )
 
     def counts(self) -> dict[str, int]:
         """Heads kept of heads, words silenced of words."""
-        found = self.page.eval_on_selector(".counts", "line => ({...line.dataset})")
+        found = self.root.locator(".counts").evaluate("line => ({...line.dataset})")
         return {name: int(value) for name, value in found.items()}
 
     def peak(self) -> tuple[int, int]:
@@ -66,18 +82,17 @@ class View:
 
     def map_data(self) -> dict[str, str]:
         """The canvas's own account of the map."""
-        return self.page.eval_on_selector(".stage canvas", "canvas => ({...canvas.dataset})")
+        return self.root.locator(".stage canvas").first.evaluate("canvas => ({...canvas.dataset})")
 
     def pixels(self) -> list[int]:
         """RGBA of the overlay, row-major."""
-        return self.page.eval_on_selector(
-            ".stage canvas",
-            "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)",
+        return self.root.locator(".stage canvas").first.evaluate(
+            "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
         )
 
     def text(self, selector: str) -> str:
         """The text of an element, white space collapsed."""
-        return " ".join(self.page.locator(selector).first.inner_text().split())
+        return " ".join(self.root.locator(selector).first.inner_text().split())
 
 
 @pytest.fixture
@@ -113,5 +128,120 @@ def show(chromium: object, tmp_path: Path) -> Iterator[Open]:
 
     yield open_page
     for context in contexts:
+        context.close()
+    assert not trouble, trouble
+
+
+def listen(page: object, trouble: list[str]) -> None:
+    """Collect a host's errors, and the requests that leave the machine."""
+
+    def complain(said: str) -> None:
+        if not any(known in said for known in OF_THE_HOSTS):
+            trouble.append(said)
+
+    page.on("console", lambda message: message.type == "error" and complain(f"console: {message.text}"))
+    page.on("pageerror", lambda error: complain(f"error: {error}"))
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+            or trouble.append(f"request: {request.url}")
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with jupyter("lab", tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lab_page(chromium: object, lab_server: Server) -> Iterator[tuple[object, list[str]]]:
+    """One JupyterLab for all tests of a process, with its trouble; each test opens its own notebooks there."""
+    trouble: list[str] = []
+    context = chromium.new_context(viewport=SCREEN)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    listen(page, trouble)
+    page.goto(f"{lab_server.url}/lab?reset")
+    page.wait_for_function("() => window.jupyterapp")
+    page.evaluate(
+        "jupyterapp.restored.then(() => jupyterapp.commands.execute('application:set-mode', "
+        "{mode: 'single-document'})).then(() => jupyterapp.shell.collapseLeft())"
+    )
+    yield page, trouble
+    context.close()
+
+
+@pytest.fixture
+def lab(lab_server: Server, lab_page: tuple[object, list[str]]) -> Iterator[OpenNotebook]:
+    """Open a notebook with these cells, or one that lies there already, in JupyterLab; its kernel is ready."""
+    page, trouble = lab_page
+    opened: list[Notebook] = []
+
+    def open_notebook(*cells: str, name: str | None = None) -> Notebook:
+        notebook = Notebook(page, lab_server, name or f"notebook{next(NUMBERS)}.ipynb", trouble)
+        if cells:
+            write(notebook.file, cells)
+        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path}).then(() => 0)", notebook.name)
+        opened.append(notebook)
+        return notebook.ready()
+
+    yield open_notebook
+    for notebook in opened:
+        notebook.close()
+    found, trouble[:] = list(trouble), []
+    assert not found, found
+
+
+@pytest.fixture(scope="session")
+def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with jupyter("notebook", tmp_path_factory.mktemp("notebook7")) as server:
+        yield server
+
+
+@pytest.fixture
+def notebook7(chromium: object, notebook7_server: Server) -> Iterator[OpenNotebook]:
+    """Open a notebook with these cells in Notebook 7, in a page of its own; its kernel is ready."""
+    trouble: list[str] = []
+    context = chromium.new_context(viewport=SCREEN)
+    opened: list[Notebook] = []
+
+    def open_notebook(*cells: str) -> Notebook:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        listen(page, trouble)
+        notebook = Notebook(page, notebook7_server, f"notebook{next(NUMBERS)}.ipynb", trouble)
+        write(notebook.file, cells)
+        page.goto(f"{notebook7_server.url}/notebooks/{notebook.name}")
+        opened.append(notebook)
+        return notebook.ready()
+
+    yield open_notebook
+    for notebook in opened:
+        notebook.close()
+    context.close()
+    assert not trouble, trouble
+
+
+@pytest.fixture
+def app(chromium: object, tmp_path: Path) -> Iterator[RunApp]:
+    """Run a marimo notebook's source as an app and open its page."""
+    trouble: list[str] = []
+    context = chromium.new_context(viewport=SCREEN)
+    with contextlib.ExitStack() as servers:
+
+        def run_app(source: str) -> object:
+            file = tmp_path / "app.py"
+            file.write_text(source, "utf-8")
+            server = servers.enter_context(marimo(file, tmp_path))
+            page = context.new_page()
+            page.set_default_timeout(20_000)
+            listen(page, trouble)
+            page.goto(server.url)
+            return page
+
+        yield run_app
         context.close()
     assert not trouble, trouble

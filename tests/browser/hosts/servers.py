@@ -1,0 +1,107 @@
+"""Notebook servers on this machine alone, each with its own folders: started, asked, stopped by their own process."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+STARTING = 60  # seconds, on a machine that is busy with other tests
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of a server and its kernels: nothing of the user's settings, this checkout, no network."""
+    places = {
+        name: str(folder / name.lower())
+        for name in (
+            *("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"),
+            *("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"),
+            *("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
+        )
+    }
+    return (
+        {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTEST"))}
+        | places
+        | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    )
+
+
+class Server:
+    """A running server, and the folder that it serves."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def ask(self, path: str, *, method: str = "GET", body: object = None) -> object:
+        """A call of its REST interface."""
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/{path}", data, method=method)) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], url: str, folder: Path, *, home: Path) -> Iterator[Server]:
+    """Start a server, wait until it answers, and stop it whatever happens."""
+    said = home / "server.log"
+    home.mkdir(parents=True, exist_ok=True)
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=folder, env=environment(home), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait(process, url, said)
+            yield Server(url, folder)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, said: Path) -> None:
+    end = time.monotonic() + STARTING
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"{process.args} does not answer at {url}; it said:\n{said.read_text()[-4000:]}")
+
+
+def jupyter(app: str, folder: Path) -> contextlib.AbstractContextManager[Server]:
+    """JupyterLab ("lab") or Notebook 7 ("notebook") on the folder's notebooks; its page lets a test call the app."""
+    files = folder / "files"
+    files.mkdir()
+    port = free_port()
+    own = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
+    options = [
+        *("--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
+        *("--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={files}"),
+        *("--LanguageServerManager.autodetect=False", "--ServerApp.terminals_enabled=False"),
+        *(f"--{own}.expose_app_in_browser=True", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    return running(["jupyter", app, *options], f"http://127.0.0.1:{port}", files, home=folder / "home")
+
+
+def marimo(app: Path, folder: Path) -> contextlib.AbstractContextManager[Server]:
+    """A marimo notebook run as an app."""
+    port = free_port()
+    command = ["marimo", "-q", "-y", "run", str(app), "--headless", "--no-token", f"--port={port}", "--host=127.0.0.1"]
+    return running(command, f"http://127.0.0.1:{port}", app.parent, home=folder / "home")
