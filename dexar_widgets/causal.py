@@ -1,15 +1,17 @@
 """The causal check: hide what a map points at, and see what that does to the word."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dexar_widgets import perturb
+from dexar_widgets import jobs, perturb
 from dexar_widgets.explanation import Explanation
+from dexar_widgets.options import Step
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Check", "check"]
+__all__ = ["Check", "check", "checks"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Check:
 def check(
     e: Explanation,
     *,
-    step: int | slice | str | tuple[int, ...],
+    step: Step,
     region: perturb.Region,
     how: perturb.How = "mean",
     vlm: "VLM | None" = None,
@@ -59,7 +61,7 @@ def check(
     step
         As in `Explanation.heatmap`: steps, or a word of the answer.
     region
-        A mask of the original image's shape, or a box (left, top, right, bottom) in its pixels.
+        A mask of the original image's shape, a box (left, top, right, bottom) or a polygon, [(x, y), …], in its pixels.
     how
         Hidden pixels become the image's ``mean`` colour or a strong ``blur``.
     vlm
@@ -70,23 +72,44 @@ def check(
     ValueError
         If the region is no part of the image, the step is unknown or the model is gone.
     """
+    return checks(e, steps=[step], region=region, how=how, vlm=vlm)[0]
+
+
+def checks(
+    e: Explanation,
+    *,
+    steps: Iterable[Step],
+    region: perturb.Region,
+    how: perturb.How = "mean",
+    vlm: "VLM | None" = None,
+) -> list[Check]:
+    """Check several words against one region for the price of one: three scorings of the answer.
+
+    ``steps`` holds a word, or a group of steps, after the other; the rest is as in `check`.
+    """
     from dexar_widgets import engine
 
-    steps = e.steps_of(step)
+    words = [e.steps_of(step) for step in steps]
     image = e.example.image
     mask = perturb.mask_of(region, (image.shape[1], image.shape[0]))
     model = vlm or e.model()
-
-    def log_prob(pixels: perturb.Pixels) -> float:
+    images = {
+        "on the whole image": image,
+        "with the region hidden": perturb.hide(image, mask, how=how),
+        "with only the region left": perturb.keep(image, mask, how=how),
+    }
+    scores = []
+    for done, (what, pixels) in enumerate(images.items()):
+        jobs.progress(done, len(images), f"scoring the answer {what} (pass {done + 1} of {len(images)})")
         request = engine.encode(model, replace(e.example, image=pixels))
-        return float(engine.score(model, request, e.generation.ids)[e.generation.positions[list(steps)]].sum())
-
-    return Check(
-        word="".join(e.generation.pieces[s] for s in steps).strip(),
-        steps=steps,
-        area=float(mask.mean()),
-        how=how,
-        log_prob=log_prob(image),
-        hidden=log_prob(perturb.hide(image, mask, how=how)),
-        kept=log_prob(perturb.keep(image, mask, how=how)),
-    )
+        scores.append(engine.score(model, request, e.generation.ids)[e.generation.positions])
+    return [
+        Check(
+            "".join(e.generation.pieces[step] for step in word).strip(),
+            word,
+            float(mask.mean()),
+            how,
+            *(float(log_probs[list(word)].sum()) for log_probs in scores),
+        )
+        for word in words
+    ]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
-__all__ = ["attention_calls", "block_tails", "inspecting", "outputs"]
+__all__ = ["attention_calls", "before_layers", "block_tails", "inspecting", "outputs"]
 
 
 @contextmanager
@@ -32,6 +32,22 @@ def inspecting(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def before_layers(model: nn.Module, call: Callable[[], None]) -> Iterator[None]:
+    """Call before each layer of a model, its towers and encoders included; what it raises ends the pass there."""
+    thread = threading.get_ident()
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+
+    def hook(*_: Any) -> None:
+        if threading.get_ident() == thread:
+            call()
+
+    with ExitStack() as stack:
+        for layer in {layer for layers in lists for layer in layers}:
+            stack.callback(layer.register_forward_pre_hook(hook).remove)
+        yield
 
 
 @contextmanager

@@ -12,7 +12,7 @@ __all__ = ["How", "hide", "keep", "mask_of"]
 How = Literal["mean", "blur"]
 Pixels = UInt8[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
-Region = Shaped[np.ndarray, "height width"] | Sequence[float]
+Region = Shaped[np.ndarray, "height width"] | Sequence[float] | Sequence[Sequence[float]]
 
 # A Gaussian whose deviation is 1/16 of the longer side leaves colours and no shapes.
 _BLUR_SHARE = 1 / 16
@@ -24,8 +24,9 @@ def mask_of(region: Region, size: tuple[int, int]) -> Mask:
     Parameters
     ----------
     region
-        A mask of the image's shape (boolean, or 0 and non-zero), or a box
-        (left, top, right, bottom) in pixels: every pixel that the box touches.
+        A mask of the image's shape (boolean, or 0 and non-zero); a box (left, top, right, bottom) in pixels: every
+        pixel that it touches; or a polygon, at least three points (x, y) in pixels: every pixel whose centre is
+        inside by the even–odd rule.
 
     Raises
     ------
@@ -38,10 +39,12 @@ def mask_of(region: Region, size: tuple[int, int]) -> Mask:
         mask = _box(array.astype(float), width, height)
     elif array.shape == (height, width):
         mask = array.astype(bool)
+    elif array.ndim == 2 and array.shape[1] == 2 and len(array) >= 3:
+        mask = _polygon(array.astype(float), width, height)
     else:
         raise ValueError(
-            f"The region has shape {array.shape}; expected a box (left, top, right, bottom) "
-            f"or a mask of shape {(height, width)} like the image."
+            f"The region has shape {array.shape}; expected a box (left, top, right, bottom), a polygon of at least "
+            f"three points (x, y), or a mask of shape {(height, width)} like the image."
         )
     if not mask.any() or mask.all():
         extent = "nothing" if not mask.any() else "everything"
@@ -50,13 +53,28 @@ def mask_of(region: Region, size: tuple[int, int]) -> Mask:
 
 
 def _box(box: Shaped[np.ndarray, "4"], width: int, height: int) -> Mask:
-    if not np.isfinite(box).all():
-        raise ValueError(f"The box {box.tolist()} holds a value that is not finite.")
+    _require_finite("box", box)
     left, top = np.floor(box[:2]).clip(0).astype(int)
     right, bottom = np.ceil(box[2:]).clip(0, (width, height)).astype(int)
     mask = np.zeros((height, width), bool)
     mask[top:bottom, left:right] = True
     return mask
+
+
+def _polygon(points: Shaped[np.ndarray, "point 2"], width: int, height: int) -> Mask:
+    _require_finite("polygon", points)
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    mask = np.zeros((height, width), bool)
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        rows = (y0 <= y) != (y1 <= y)  # that the edge crosses, between its ends
+        crossing = x0 + (y[rows] - y0) * (x1 - x0) / (y1 - y0 or 1)
+        mask[rows] ^= x >= crossing[:, None]
+    return mask
+
+
+def _require_finite(what: str, region: Shaped[np.ndarray, "..."]) -> None:
+    if not np.isfinite(region).all():
+        raise ValueError(f"The {what} {region.tolist()} holds a value that is not finite.")
 
 
 def hide(image: Pixels, mask: Mask, *, how: How = "mean") -> Pixels:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
+from dexar_widgets import jobs
 from dexar_widgets.filters import head_weights, measure, tail, text_mask
 from dexar_widgets.maps import layer_maps, visual_tokens
 from dexar_widgets.options import READINGS, TEXT_SETS, TextSet, accept
@@ -50,6 +51,7 @@ class Statistics(ByValue):
         """Measure a chunk of steps, the first of which stands at place ``first``."""
         visual, *texts = [visual_tokens(layout), *(np.flatnonzero(text_mask(layout, name)) for name in TEXT_SETS)]
         for step, (values, allowed) in enumerate(zip(tensor.values, tensor.allowed, strict=True), first):
+            jobs.check()
             for magnitude, cells in enumerate((np.maximum(values, 0), np.abs(values))):
                 read, won = measure(cells, allowed, visual, READINGS)
                 self.visual[magnitude, :, step], self.visual_token[magnitude, step] = read, won

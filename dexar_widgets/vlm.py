@@ -39,7 +39,7 @@ class VLM:
     name: str
     revision: str | None = None
     notices: tuple[str, ...] = ()
-    lock: contextlib.AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __repr__(self) -> str:
         family = self.family.__name__.rpartition(".")[2]

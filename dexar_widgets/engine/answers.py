@@ -7,6 +7,7 @@ later pass, which replays the answer's tokens in one batched call.
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
-from dexar_widgets import hooks
+from dexar_widgets import hooks, jobs
 from dexar_widgets.engine.contexts import ROWS, Context, borrowed, logits_of, replay
 from dexar_widgets.engine.requests import Decoding, Request, end_ids, forced_start, require_room, setting
 from dexar_widgets.types import Generation
@@ -58,6 +59,7 @@ def answer(
         If the answer is empty or too long, or the model's weights are not finite.
     """
     with borrowed(vlm):
+        jobs.progress(0, 0, "reading the image and the question")
         if answer is not None:
             ids = _given_ids(vlm, request, answer)
             _, _, context = _generate(vlm, request, max_new_tokens=1, num_beams=1, do_sample=False)
@@ -91,6 +93,8 @@ def _generated(
     options = decoding.options()
     if on_word is not None and not beams:
         options["streamer"] = WordStream(vlm.tokenizer, on_word, silent=(*end_ids(vlm), *forced_start(vlm)))
+    if jobs.current():
+        options["stopping_criteria"] = [partial(_count, request.prompt_ids.shape[1], decoding.max_new_tokens)]
     samples = setting(vlm, "do_sample") if decoding.do_sample is None else decoding.do_sample
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices) if samples else nullcontext():
@@ -128,6 +132,13 @@ def _generate(
         raise
     ids = output.sequences[0, request.prompt_ids.shape[1] :].cpu().numpy()
     return ids, output.logits or (), Context(cache, heard.get(1), heard[0])
+
+
+def _count(prompt: int, most: int, ids: Int[Tensor, "beam token"], _scores: Any) -> bool:
+    """A stopping criterion that stops nothing, and tells how far the answer is."""
+    said = ids.shape[1] - prompt
+    jobs.progress(said - 1, most - 1, f"answering: token {said} of at most {most}")  # the first came with the prompt
+    return False
 
 
 def _log_probs(vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, " id"]) -> Float[np.ndarray, " id"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import Cache
 
-from dexar_widgets import hooks
+from dexar_widgets import hooks, jobs
 from dexar_widgets.engine.requests import Request
 from dexar_widgets.families import Anatomy
 
@@ -40,8 +40,13 @@ class Context:
 
 @contextmanager
 def borrowed(vlm: "VLM") -> Iterator[None]:
-    """One caller at a time; the model is left as it was found."""
-    with vlm.lock, hooks.inspecting(vlm.model), _few_threads() if vlm.is_lab else nullcontext():
+    """One caller at a time; the model is left as it was found. A cancelled job ends before the next layer."""
+    with (
+        jobs.holding(vlm.lock),
+        hooks.inspecting(vlm.model),
+        _few_threads() if vlm.is_lab else nullcontext(),
+        hooks.before_layers(vlm.model, jobs.check) if jobs.current() else nullcontext(),
+    ):
         yield
 
 

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
-from dexar_widgets import hooks
+from dexar_widgets import hooks, jobs
 from dexar_widgets.engine.answers import Answer
 from dexar_widgets.engine.contexts import borrowed, replay
 from dexar_widgets.engine.readings import AttentionRows, patch_norm_of, read_lens
@@ -71,6 +71,7 @@ class Pass:
         """The tensor in runs of steps, each at most ``max_bytes`` (one step at least)."""
         count = max(1, max_bytes * len(self.steps) // self.nbytes)
         for start in range(0, len(self.steps), count):
+            jobs.progress(start, len(self.steps), f"collecting: step {start + 1} of {len(self.steps)}")
             yield self._contract(slice(start, start + count))
 
     @torch.no_grad()
@@ -78,6 +79,7 @@ class Pass:
         allowed = self._allowed[steps]
         values = np.empty((len(allowed), *self.shape[1:]), np.float32)
         for layer, (u, v) in enumerate(zip(self._sensitivity, self._values, strict=True)):
+            jobs.check()
             values[:, layer] = _inner(u[steps], v, allowed[:, layer])
         return GradientTensor(
             values,
@@ -167,9 +169,11 @@ class _Tails:
 
     def differentiate(self, layer: int, leaf: Tensor, hidden: Tensor) -> None:
         """Take one layer's gradient; for the last layer also the one through the final norm applied twice."""
+        layers = len(self.anatomy.blocks)
+        jobs.progress(layer, layers, f"differentiating: layer {layer + 1} of {layers}")
         normed = self.anatomy.final_norm(hidden[0, self.rows.to(hidden.device)])
         self.sensitivity.append(self._gradient(normed, leaf))
-        if layer == len(self.anatomy.blocks) - 1:
+        if layer == layers - 1:
             self.twice = self._gradient(self.anatomy.final_norm(normed), leaf)
         if self.keep_normed:
             self.normed.append(normed.detach())

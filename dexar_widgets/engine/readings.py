@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
+from dexar_widgets import jobs
 from dexar_widgets.engine.contexts import ROWS, logits_of
 from dexar_widgets.families import Anatomy
 from dexar_widgets.types import Lens, TokenLayout
@@ -54,7 +55,8 @@ def read_lens(
 ) -> Lens:
     """Unembed each layer's normed rows: the target's logit and rank, and the layer's first words."""
     logit, rank, top = [], [], []
-    for rows in normed:
+    for layer, rows in enumerate(normed):
+        jobs.progress(layer, len(normed), f"reading each layer's words: layer {layer + 1} of {len(normed)}")
         for few, wanted in zip(rows.split(ROWS), targets.to(rows.device).split(ROWS), strict=True):
             logits = logits_of(anatomy, few)
             own = logits.gather(-1, wanted.to(logits.device)[:, None])

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from dexar_widgets import jobs
 from dexar_widgets.types import Example, TokenLayout
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def encode(vlm: "VLM", example: Example) -> Request:
             f"The image is {width}×{height} pixels, a strip that a model's square input would lose or blow up; "
             f"crop it to at most {_LONGEST}:1."
         )
-    with vlm.lock, torch.inference_mode(False):  # noqa: FBT003 (torch takes it by position)
+    with jobs.holding(vlm.lock), torch.inference_mode(False):  # noqa: FBT003 (torch takes it by position)
         batch = vlm.processor(images=Image.fromarray(example.image), text=prompt.text, return_tensors="pt")
         inputs = dict(batch.to(vlm.device, vlm.model.dtype))
         inputs.pop("labels", None)  # PaliGemma's processor adds some for training

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import dexar_widgets as dx
-from dexar_widgets import engine, perturb, verbs
+from dexar_widgets import causal, engine, perturb, verbs
 
 PIXELS = cases.EXAMPLE.image
 QUESTION = "What is in this image?"
@@ -57,6 +57,16 @@ def test_a_check_is_the_difference_of_plain_forward_passes(vlm, explained):
     assert found.drop == pytest.approx(expected[0] - expected[1], abs=1e-4)
     assert found.area == pytest.approx(25 * 25 / (40 * 50))
     assert found.steps == (1, 2)
+
+
+def test_checks_of_several_words_are_those_of_each_word_for_three_scorings(explained, monkeypatch):
+    scored, score = [], engine.score
+    monkeypatch.setattr(engine, "score", lambda *args: scored.append(1) or score(*args))
+    region = [(5, 10), (30, 10), (30, 35), (5, 35)]
+    found = causal.checks(explained, steps=[0, (1, 2), slice(None)], region=region, how="blur")
+    assert len(scored) == 3
+    assert found == [dx.check(explained, step=step, region=REGION, how="blur") for step in (0, (1, 2), slice(None))]
+    assert len({check.log_prob for check in found}) == 3
 
 
 def test_a_check_names_the_word_and_its_log_probability_in_words(explained):

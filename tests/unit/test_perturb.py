@@ -50,15 +50,44 @@ def test_a_box_is_clipped_to_the_image() -> None:
     assert perturb.mask_of((2, -5, 99, 99), (4, 2)).tolist() == [[False, False, True, True]] * 2
 
 
+def test_a_polygon_covers_the_pixels_whose_centres_are_inside() -> None:
+    triangle = perturb.mask_of([(0, 0), (4, 0), (0, 4)], (5, 5))
+    rows, cols = np.mgrid[:5, :5]
+    assert (triangle == (rows + 0.5 + cols + 0.5 < 4)).all()
+    assert (perturb.mask_of([(0, 4), (0, 0), (4, 0)], (5, 5)) == triangle).all()  # from another corner
+    assert (perturb.mask_of([(0, 4), (4, 0), (0, 0)], (5, 5)) == triangle).all()  # the other way round
+
+
+def test_a_polygon_of_a_boxs_corners_is_the_box_also_beyond_the_image() -> None:
+    corners = [(1, -3), (9, -3), (9, 2), (1, 2)]
+    assert (perturb.mask_of(corners, (5, 4)) == perturb.mask_of((1, -3, 9, 2), (5, 4))).all()
+
+
+def test_what_a_polygon_winds_around_twice_is_outside() -> None:
+    outer, inner = [(0, 0), (6, 0), (6, 6), (0, 6)], [(2, 2), (4, 2), (4, 4), (2, 4)]
+    mask = perturb.mask_of([*outer, outer[0], *inner, inner[0]], (8, 8))
+    expected = perturb.mask_of((0, 0, 6, 6), (8, 8)) & ~perturb.mask_of((2, 2, 4, 4), (8, 8))
+    assert (mask == expected).all()
+
+
+def test_a_mask_of_a_narrow_image_is_no_polygon() -> None:
+    mask = np.array([[1, 0], [1, 0], [0, 0]])
+    assert (perturb.mask_of(mask, (2, 3)) == mask).all()
+
+
 @pytest.mark.parametrize(
     ("region", "message"),
     [
         (np.zeros((2, 4)), "covers nothing"),
         (np.ones((2, 4)), "covers everything"),
-        (np.ones((4, 2)), r"expected a box .* or a mask of shape \(2, 4\)"),
+        (np.ones((4, 3)), r"expected a box .* or a mask of shape \(2, 4\)"),
         ((3, 0, 3, 2), "covers nothing"),
         ((np.nan, 0, 3, 2), "not finite"),
         ((1, 2, 3), "expected a box"),
+        ([(0, 0), (3, 2)], "at least three points"),
+        ([(0, 0), (3, 0), (3, np.nan)], "polygon .* not finite"),
+        ([(0, 0), (3, 0), (1, 0)], "covers nothing"),
+        ([(-1, -1), (9, -1), (9, 9), (-1, 9)], "covers everything"),
     ],
 )
 def test_a_region_that_is_none_is_refused(region: object, message: str) -> None:
