@@ -5,7 +5,6 @@ Nothing here feeds a metric: values are scaled and coloured for the eye only.
 
 import json
 import math
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,7 +24,7 @@ __all__ = [
     "DEFAULT_COLOURS",
     "DIVERGING_COLOURS",
     "Panel",
-    "colour_tables_json",
+    "colour_stops_json",
     "colours_of",
     "compose",
     "overlay",
@@ -64,9 +63,9 @@ COLOUR_TABLES: Mapping[str, UInt8[np.ndarray, "256 3"]] = MappingProxyType(
 """256 RGB colours per name, from the lowest value to the highest."""
 
 
-def colour_tables_json() -> str:
-    """The tables for the front end: name to base64 of 256 × 3 bytes."""
-    return json.dumps({name: b64encode(table.tobytes()).decode() for name, table in COLOUR_TABLES.items()}, indent=1)
+def colour_stops_json() -> str:
+    """The tables for the front end: name to equidistant stops, which it interpolates alike."""
+    return json.dumps(_STOPS, indent=1)
 
 
 def colours_of(

@@ -8,9 +8,18 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from dexar_widgets.types import HeatMap, Status, TokenLayout, minmax
+from dexar_widgets.types import Grid, HeatMap, Status, TokenLayout, minmax
 
-__all__ = ["layer_maps", "on_grid", "sequence_values", "status_of", "upsample", "visual_tokens"]
+__all__ = [
+    "coverage",
+    "coverage_weights",
+    "layer_maps",
+    "on_grid",
+    "sequence_values",
+    "status_of",
+    "upsample",
+    "visual_tokens",
+]
 
 
 def visual_tokens(layout: TokenLayout) -> Int[np.ndarray, " visual"]:
@@ -89,3 +98,26 @@ def upsample(heatmap: HeatMap) -> HeatMap:
     rows = _interpolation(grid.rows, height, top, bottom)
     cols = _interpolation(grid.cols, width, left, right)
     return replace(heatmap, values=(rows @ heatmap.values.astype(float) @ cols.T).astype(np.float32))
+
+
+def coverage_weights(grid: Grid) -> tuple[Float[np.ndarray, "row height"], Float[np.ndarray, "col width"]]:
+    """The share of each cell's extent that each pixel row, and each pixel column, makes up.
+
+    ``rows @ mask @ cols.T`` is the share of every cell that a mask covers.
+    """
+    width, height = grid.image_size
+    left, top, right, bottom = grid.box
+
+    def along(cells: int, pixels: int, start: float, end: float) -> Float[np.ndarray, "cell pixel"]:
+        edges = np.linspace(start, end, cells + 1)
+        pixel = np.arange(pixels)
+        overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+        return np.asarray(np.maximum(overlap, 0) / np.diff(edges)[:, None])
+
+    return along(grid.rows, height, top, bottom), along(grid.cols, width, left, right)
+
+
+def coverage(mask: Bool[np.ndarray, "height width"], grid: Grid) -> Float[np.ndarray, "row col"]:
+    """The share of each cell that a mask over the original image covers."""
+    rows, cols = coverage_weights(grid)
+    return np.asarray(rows @ mask.astype(float) @ cols.T)

@@ -2,16 +2,20 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.widgets import wire
 
-__all__ = ["page"]
+__all__ = ["PAGE_BYTES", "page", "script_of"]
 
-_SCRIPT = Path(__file__).with_name("static") / "standalone.js"
+STATIC = Path(__file__).with_name("static")
+PAGE_BYTES = 1_400_000
+"""A page holds the parts that fit into this many bytes, and ``open`` in any case."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -27,7 +31,7 @@ _PAGE = """<!doctype html>
 <main id="view">
 <noscript><p>{prompt}</p><p>{answer}</p><p>The interactive view needs JavaScript.</p></noscript>
 </main>
-<script type="application/json" id="header">{header}</script>
+<script type="application/json" id="document">{document}</script>
 <script type="text/plain" id="payload">{payload}</script>
 <script>{script}</script>
 </body>
@@ -35,32 +39,47 @@ _PAGE = """<!doctype html>
 """
 
 
-def page(explanation: Explanation, *, title: str | None = None) -> str:
+def page(
+    sources: Explanation | Sequence[Explanation],
+    *,
+    title: str | None = None,
+    view: Mapping[str, Any] | None = None,
+    lesson: Sequence[Mapping[str, Any]] = (),
+    regions: Sequence[Mapping[str, Any]] = (),
+    max_bytes: int = PAGE_BYTES,
+) -> str:
     """The explanation as one HTML file in which words, layers and filters work offline.
 
     Text from the model or the user is escaped; the page's policy admits its own script alone.
+    Options are those of `wire.document`; several sources can be compared in the page.
     """
-    header, payload = wire.encode(explanation, title=title)
-    script = _script()
+    sources = [sources] if isinstance(sources, Explanation) else sources
+    document, payload = wire.document(
+        sources, title=title, view=view, lesson=lesson, regions=regions, max_bytes=max_bytes
+    )
+    script = script_of("standalone.js")
     digest = b64encode(sha256(script.encode()).digest()).decode()
+    first = document["sources"][0]
     return _PAGE.format(
         policy=f"default-src 'none'; img-src data:; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        title=escape(header["title"]),
-        prompt=escape(header["prompt"]),
-        answer=escape(header["answer"]),
-        header=_inline_json(header),
+        title=escape(first["title"]),
+        prompt=escape(first["prompt"]),
+        answer=escape(first["answer"]),
+        document=_inline_json(document),
         payload=b64encode(payload).decode(),
         script=script,
     )
 
 
-def _script() -> str:
-    if not _SCRIPT.is_file():
+def script_of(name: str) -> str:
+    """A built script, such that nothing in it can end a script element."""
+    file = STATIC / name
+    if not file.is_file():
         raise ValueError(
-            f"The front end was not built: {_SCRIPT.name} is missing from {_SCRIPT.parent}. "
+            f"The front end was not built: {name} is missing from {STATIC}. "
             "Run `make build`, or `npm --prefix js ci && npm --prefix js run build`, or install the package again."
         )
-    script = _SCRIPT.read_text("utf-8").strip()
+    script = file.read_text("utf-8").strip()
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

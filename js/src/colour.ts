@@ -1,10 +1,9 @@
-/** Values to colours. The tables are written by Python's `figures.py`, so that paper and screen agree. */
+/** Values to colours. The stops are those of Python's `figures.py`, so that paper and screen agree. */
 
-import tables from "./colour_tables.json";
+import stops from "./colour_stops.json";
 import { extent } from "./maps";
-import { fromBase64 } from "./tensor";
 
-export type ColourName = keyof typeof tables;
+export type ColourName = keyof typeof stops;
 
 export const SEQUENTIAL: { name: ColourName; label: string }[] = [
   { name: "cividis", label: "Cividis" },
@@ -17,9 +16,17 @@ export const DIVERGING: ColourName = "blue_red";
 
 const decoded = new Map<ColourName, Uint8Array>();
 
-/** 256 RGB triples, lowest value first. */
+/** 256 RGB triples, lowest value first: straight lines between equidistant stops. */
 export function table(name: ColourName): Uint8Array {
-  const rgb = decoded.get(name) ?? fromBase64(tables[name]);
+  const known = decoded.get(name);
+  if (known) return known;
+  const colours = stops[name].split(" ").map((stop) => Number.parseInt(stop, 16));
+  const rgb = Uint8Array.from({ length: 768 }, (_, i) => {
+    const at = (Math.floor(i / 3) * (colours.length - 1)) / 255;
+    const low = Math.min(Math.floor(at), colours.length - 2);
+    const channel = (stop: number) => (colours[stop]! >> (16 - 8 * (i % 3))) & 255;
+    return Math.round(channel(low) + (at - low) * (channel(low + 1) - channel(low)));
+  });
   decoded.set(name, rgb);
   return rgb;
 }

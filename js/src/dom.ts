@@ -1,13 +1,22 @@
 /** Elements without a framework. Text from a model only ever becomes a text node. */
 
-import { effect } from "@preact/signals-core";
+import { effect, type Signal, untracked } from "@preact/signals-core";
 
 let disposers: (() => void)[] | undefined;
 
-/** An effect that ends with the view it belongs to. */
-export function watch(run: () => void): void {
-  const dispose = effect(run);
-  disposers?.push(dispose);
+/** An effect that ends with the view it belongs to; what it returns runs before its next run and at the end. */
+export function watch(run: Parameters<typeof effect>[0]): void {
+  disposers?.push(effect(run));
+}
+
+/** Fill a place anew whenever `key` changes; what was built before ends. */
+export function fill<T>(place: Element, key: () => T, build: (value: T) => Node[]): void {
+  watch(() => {
+    const value = key();
+    const [nodes, end] = untracked(() => scoped(() => build(value)));
+    place.replaceChildren(...nodes);
+    return end;
+  });
 }
 
 /** Build a view; the second value ends all that it watches. */
@@ -63,10 +72,26 @@ export interface Choice<T extends string> {
   title?: string;
 }
 
-interface Control<T> {
+export interface Control<T> {
   get: () => T;
   set: (value: T) => void;
 }
+
+/** A control of a signal as it is. */
+export const bind = <T>(of: Signal<T>): Control<T> => ({
+  get: () => of.value,
+  set: (value) => {
+    of.value = value;
+  },
+});
+
+/** A control of one field of a signal's record. */
+export const bindField = <T extends object, K extends keyof T>(of: Signal<T>, field: K): Control<T[K]> => ({
+  get: () => of.value[field],
+  set: (value) => {
+    of.value = { ...of.value, [field]: value };
+  },
+});
 
 let serial = 0;
 export const newId = (stem: string): string => `dexar-${stem}-${++serial}`;

@@ -1,11 +1,13 @@
 /** Which heads and which words count: `filters.py` again, so that no slider has to ask Python. */
 
-import type { Block } from "./tensor";
+import type { Numbers } from "./tensor";
 import { type Explanation, type Level, need, type Preset } from "./wire";
 
 export interface Options {
   /** Layer entries, first and last included. */
   layers: [number, number];
+  /** Entries layer × heads + head of the heads that count; null: all. */
+  heads: ReadonlySet<number> | null;
   textSet: string;
   headFilter: Level;
   fillerFilter: Level;
@@ -16,8 +18,8 @@ export interface Options {
 }
 
 export interface Sensitivity {
-  visual: Float32Array;
-  text: Float32Array;
+  visual: Numbers;
+  text: Numbers;
 }
 
 export interface Peak {
@@ -34,10 +36,10 @@ export interface Reason {
   token: number;
 }
 
-const memory = new WeakMap<Explanation, Map<string, Float32Array | Float64Array>>();
+const memory = new WeakMap<Explanation, Map<string, Float64Array | Numbers>>();
 
 /** What depends on few options is made once for each of their combinations. */
-function once<T extends Float32Array | Float64Array>(e: Explanation, key: string, make: () => T): T {
+function once<T extends Float64Array | Numbers>(e: Explanation, key: string, make: () => T): T {
   const known = memory.get(e) ?? new Map<string, T>();
   memory.set(e, known);
   const values = known.get(key) ?? make();
@@ -46,34 +48,37 @@ function once<T extends Float32Array | Float64Array>(e: Explanation, key: string
 }
 
 /** A block of one value per step, layer and head, its last layer as the preset reads it. */
-export function perHead(e: Explanation, name: string, preset: Preset): Float32Array {
-  return once(e, `${preset}/${name}`, () =>
-    preset === "released" ? patched(e, name) : Float32Array.from(need(e, name).data),
-  );
+export function perHead(e: Explanation, name: string, preset: Preset): Numbers {
+  return preset === "released" ? once(e, `released/${name}`, () => patched(e, name)) : need(e, name).data;
 }
 
-function patched(e: Explanation, name: string): Float32Array {
+function patched(e: Explanation, name: string): Numbers {
   const { steps, layers, heads } = e.size;
-  const values = Float32Array.from(need(e, name).data);
-  const last: Block = need(e, `twice/${name}`);
+  const values = need(e, name).data.slice();
+  const last = need(e, `twice/${name}`).data;
   for (let step = 0; step < steps; step++)
-    values.set(
-      last.data.subarray(step * heads, (step + 1) * heads) as unknown as Float32Array,
-      (step * layers + layers - 1) * heads,
-    );
+    values.set(last.subarray(step * heads, (step + 1) * heads), (step * layers + layers - 1) * heads);
   return values;
 }
 
+const reading = (level: Level): Exclude<Level, "none"> => (level === "none" ? "max" : level);
+
+/** The part that a reading of a text set comes in. */
+export const levelPart = (level: Level, textSet: string): string => `level/${textSet}/${reading(level)}`;
+
+export const hasLevel = (e: Explanation, level: Level, textSet: string): boolean =>
+  e.blocks.has(`visual/${reading(level)}`) && e.blocks.has(`text/${textSet}/${reading(level)}`);
+
 export function sensitivity(e: Explanation, level: Level, o: Pick<Options, "textSet" | "preset">): Sensitivity {
   return {
-    visual: perHead(e, `visual/${level}`, o.preset),
-    text: perHead(e, `text/${o.textSet}/${level}`, o.preset),
+    visual: perHead(e, `visual/${reading(level)}`, o.preset),
+    text: perHead(e, `text/${o.textSet}/${reading(level)}`, o.preset),
   };
 }
 
-/** δ of Eq. 4 per step, layer and head, over all layers; 1 without a head filter. */
+/** δ of Eq. 4 per step, layer and head, over all layers; 1 without a head filter, 0 for heads that do not count. */
 export function headWeights(e: Explanation, o: Options): Float64Array {
-  return once(e, `δ/${o.headFilter}/${o.textSet}/${o.preset}`, () => {
+  const all = once(e, `δ/${o.headFilter}/${o.textSet}/${o.preset}`, () => {
     const { steps, layers, heads } = e.size;
     const delta = new Float64Array(steps * layers * heads);
     if (o.headFilter === "none") return delta.fill(1);
@@ -81,15 +86,22 @@ export function headWeights(e: Explanation, o: Options): Float64Array {
     for (let i = 0; i < delta.length; i++) delta[i] = Math.max(0, visual[i]! - text[i]!);
     return delta;
   });
+  const { heads: chosen } = o;
+  if (!chosen) return all;
+  const perStep = e.size.layers * e.size.heads;
+  return all.map((weight, i) => (chosen.has(i % perStep) ? weight : 0));
 }
 
-/** The largest value of one step within the chosen layers, and where it is. */
-export function peakOf(e: Explanation, values: Float32Array, step: number, [from, to]: [number, number]): Peak {
+/** The largest value of one step within the chosen layers and heads, and where it is. */
+export function peakOf(e: Explanation, values: Numbers, step: number, o: Pick<Options, "layers" | "heads">): Peak {
   const { layers, heads } = e.size;
   const start = step * layers * heads;
-  let best = start + from * heads;
-  for (let i = best + 1; i < start + (to + 1) * heads; i++) if (values[i]! > values[best]!) best = i;
-  return { layer: Math.floor((best - start) / heads), head: (best - start) % heads, value: values[best]! };
+  const [from, to] = o.layers;
+  let best = -1;
+  for (let i = from * heads; i < (to + 1) * heads; i++)
+    if ((best < 0 || values[start + i]! > values[start + best]!) && (o.heads?.has(i) ?? true)) best = i;
+  if (best < 0) return { layer: from, head: 0, value: 0 };
+  return { layer: Math.floor(best / heads), head: best % heads, value: values[start + best]! };
 }
 
 /** ω of Eq. 6 per step; 1 without a filler filter. */
@@ -97,23 +109,25 @@ export function stepWeights(e: Explanation, o: Options): Float64Array {
   const weights = new Float64Array(e.size.steps);
   if (o.fillerFilter === "none") return weights.fill(1);
   const { visual, text } = sensitivity(e, o.fillerFilter, o);
-  return weights.map((_, step) =>
-    Math.max(0, peakOf(e, visual, step, o.layers).value - peakOf(e, text, step, o.layers).value),
-  );
+  return weights.map((_, step) => Math.max(0, peakOf(e, visual, step, o).value - peakOf(e, text, step, o).value));
 }
 
 /** What the image and the text each had to say about a step, at most. */
 export function reason(e: Explanation, step: number, o: Options): Reason {
-  const level = o.fillerFilter === "none" ? "max" : o.fillerFilter;
-  const { visual, text } = sensitivity(e, level, o);
-  const won = peakOf(e, text, step, o.layers);
+  const { visual, text } = sensitivity(e, o.fillerFilter, o);
+  const won = peakOf(e, text, step, o);
+  return { visual: peakOf(e, visual, step, o), text: won, token: winner(e, step, won.layer, won.head, o) };
+}
+
+/** Position of the text token that a head's text sensitivity comes from, −1 if none. */
+export function winner(e: Explanation, step: number, layer: number, head: number, o: Options): number {
   const { layers, heads } = e.size;
-  const token = perHead(e, `winner/${o.textSet}`, o.preset)[(step * layers + won.layer) * heads + won.head]!;
-  return { visual: peakOf(e, visual, step, o.layers), text: won, token };
+  const name = `winner/${o.textSet}`;
+  return e.blocks.has(name) ? perHead(e, name, o.preset)[(step * layers + layer) * heads + head]! : -1;
 }
 
 /** How many of the chosen layers' heads have weight, summed over the steps. */
-export function keptHeads(e: Explanation, steps: number[], o: Options): number {
+export function keptHeads(e: Explanation, steps: readonly number[], o: Options): number {
   const delta = headWeights(e, o);
   const { layers, heads } = e.size;
   let kept = 0;

@@ -1,23 +1,63 @@
 /** From blocks to maps over the image: `maps.py` again. Maps are raw, one value per cell, row-major. */
 
-import { headWeights, type Options, stepWeights } from "./filters";
+import { hasLevel, headWeights, levelPart, type Options, stepWeights } from "./filters";
 import type { Block } from "./tensor";
-import { type Explanation, need } from "./wire";
+import { type Explanation, need, TENSOR_BYTES, valueAt } from "./wire";
 
 export type CellMap = Float64Array;
+/** `attention`: the attention itself, its mean over heads and the chosen layers, beside the method of the paper. */
+export type Method = "dexar" | "attention";
 
-/** Whether the data at hand give the maps of these options. */
-export function canMap(e: Explanation, o: Options): boolean {
-  return e.blocks.has("tensor") || (o.relu && e.blocks.has(mapsName(o)));
+/** The block (and part) with all steps' sums over heads, for options that leave every head in. */
+function sumsName(o: Options): string | null {
+  if (o.heads) return null;
+  return `${o.relu ? "maps" : "signed"}/${o.headFilter === "none" ? "none" : `${o.textSet}/${o.headFilter}`}`;
 }
 
-const mapsName = (o: Options): string => (o.headFilter === "none" ? "maps/none" : `maps/${o.textSet}/${o.headFilter}`);
+const tensorName = (e: Explanation, step: number): string => `tensor/${e.header.steps[step]}`;
 
-/** The block of a layer, and the entry at which the layer's values begin in units of `entries`. */
-function rowOf(e: Explanation, name: string, step: number, layer: number, o: Options): [Block, number] {
-  const last = layer === e.size.layers - 1;
-  if (o.preset === "released" && last) return [need(e, `twice/${name}`), step];
-  return [need(e, name), step * e.size.layers + layer];
+/** Where a step's map comes from: exact gradients first, then sums over heads, then coarse gradients. */
+function originOf(e: Explanation, step: number, o: Options): { name: string; sums: boolean } | null {
+  const name = tensorName(e, step);
+  const tensor = e.blocks.get(name);
+  const sums = sumsName(o);
+  if (sums && e.blocks.has(sums) && !(tensor && !tensor.scale)) return { name: sums, sums: true };
+  return tensor ? { name, sums: false } : null;
+}
+
+/** The parts that these options need and that are not there yet; null if the numbers do not exist or are too many. */
+export function needed(e: Explanation, steps: readonly number[], o: Options, method: Method): string[] | null {
+  const maps = method === "attention" ? attentionParts(e) : mapParts(e, steps, o);
+  if (!maps) return null;
+  const levels = [o.headFilter, o.fillerFilter].filter((level) => !hasLevel(e, level, o.textSet));
+  return [...new Set([...levels.map((level) => levelPart(level, o.textSet)), ...maps])];
+}
+
+function attentionParts(e: Explanation): string[] | null {
+  if (!e.header.attention) return null;
+  return e.blocks.has("attention") ? [] : ["attention"];
+}
+
+function mapParts(e: Explanation, steps: readonly number[], o: Options): string[] | null {
+  const missing = steps.filter((step) => !originOf(e, step, o));
+  if (!missing.length) return [];
+  const sums = sumsName(o);
+  if (e.header.keep === "summary") return sums && inSummary(o) ? [sums] : null;
+  if (sums && steps.length > 2) return [sums];
+  const { layers, heads, cells } = e.size;
+  if (steps.length * layers * heads * cells > TENSOR_BYTES) return null;
+  return missing.map((step) => tensorName(e, step));
+}
+
+/** Sums over heads that `keep="summary"` holds. */
+const inSummary = (o: Options): boolean =>
+  o.relu && (o.headFilter === "none" || (o.headFilter === "max" && (o.textSet === "all" || o.textSet === "released")));
+
+/** A step's block, and the row of it at which a layer begins. */
+function rowOf(e: Explanation, name: string, sums: boolean, step: number, layer: number, o: Options): [Block, number] {
+  const first = sums ? step : 0;
+  if (o.preset === "released" && layer === e.size.layers - 1) return [need(e, `twice/${name}`), first];
+  return [need(e, name), first * e.size.layers + layer];
 }
 
 function add(out: CellMap, block: Block, row: number, weight: number, relu: boolean): void {
@@ -25,32 +65,44 @@ function add(out: CellMap, block: Block, row: number, weight: number, relu: bool
   const start = row * cells;
   const factor = weight * (block.scale?.[Math.floor(start / block.inner)] ?? 1);
   if (factor === 0) return;
+  const { data } = block;
   for (let cell = 0; cell < cells; cell++) {
-    const value = block.data[start + cell]!;
+    const value = data[start + cell]!;
     if (value > 0 || !relu) out[cell]! += factor * value;
   }
 }
 
-/** One step's Σ δ·G⁺ over the chosen layers and all heads (Eq. 5 before its min–max). */
+/** One step's Σ δ·G⁺ over the chosen layers and heads (Eq. 5 before its min–max). */
 export function tokenMap(e: Explanation, step: number, o: Options, delta = headWeights(e, o)): CellMap {
   const { layers, heads, cells } = e.size;
   const out = new Float64Array(cells);
-  const exact = e.blocks.has("tensor");
+  const origin = originOf(e, step, o);
+  if (!origin) throw new Error(`The data lack the map of step ${e.header.steps[step]}.`);
   for (let layer = o.layers[0]; layer <= o.layers[1]; layer++) {
-    const [block, row] = rowOf(e, exact ? "tensor" : mapsName(o), step, layer, o);
-    if (!exact) add(out, block, row, 1, true);
+    const [block, row] = rowOf(e, origin.name, origin.sums, step, layer, o);
+    if (origin.sums) add(out, block, row, 1, o.relu);
     else
       for (let head = 0; head < heads; head++)
-        add(out, block, row * heads + head, delta[(step * layers + layer) * heads + head]!, o.relu);
+        if (!o.heads || o.heads.has(layer * heads + head))
+          add(out, block, row * heads + head, delta[(step * layers + layer) * heads + head]!, o.relu);
   }
   return out;
 }
 
+/** One step's attention to each cell: mean over heads and over the chosen layers. */
+export function attentionMap(e: Explanation, step: number, [from, to]: [number, number]): CellMap {
+  const out = new Float64Array(e.size.cells);
+  const block = need(e, "attention");
+  for (let layer = from; layer <= to; layer++) add(out, block, step * e.size.layers + layer, 1 / (to - from + 1), true);
+  return out;
+}
+
 /** Several steps' maps, summed raw. */
-export function sumMap(e: Explanation, steps: number[], o: Options): CellMap {
+export function sumMap(e: Explanation, steps: readonly number[], o: Options, method: Method = "dexar"): CellMap {
   const delta = headWeights(e, o);
   const out = new Float64Array(e.size.cells);
-  for (const step of steps) accumulate(out, tokenMap(e, step, o, delta), 1);
+  for (const step of steps)
+    accumulate(out, method === "attention" ? attentionMap(e, step, o.layers) : tokenMap(e, step, o, delta), 1);
   return out;
 }
 
@@ -66,6 +118,13 @@ export function sequenceMap(e: Explanation, o: Options): CellMap {
   return out;
 }
 
+/** What is looked at: the chosen steps' maps summed, or the whole answer's where none is chosen. */
+export function mapOf(e: Explanation, chosen: readonly number[], o: Options, method: Method): CellMap {
+  const steps = chosen.length ? chosen : e.header.steps.map((_, entry) => entry);
+  if (needed(e, steps, o, method)?.length !== 0) return new Float64Array(e.size.cells);
+  return chosen.length || method === "attention" ? sumMap(e, steps, o, method) : sequenceMap(e, o);
+}
+
 function accumulate(out: CellMap, map: CellMap, weight: number): void {
   for (let cell = 0; cell < out.length; cell++) out[cell]! += weight * map[cell]!;
 }
@@ -78,8 +137,8 @@ export interface Share {
 
 /** The heads that contribute most to one cell of the steps' summed map; needs every head's numbers. */
 export function topHeads(e: Explanation, steps: readonly number[], cell: number, o: Options, count: number): Share[] {
-  if (!e.blocks.has("tensor")) return [];
   const { layers, heads, cells } = e.size;
+  if (!steps.every((step) => e.blocks.has(tensorName(e, step)))) return [];
   const delta = headWeights(e, o);
   const shares: Share[] = [];
   let total = 0;
@@ -87,9 +146,8 @@ export function topHeads(e: Explanation, steps: readonly number[], cell: number,
     for (let head = 0; head < heads; head++) {
       let share = 0;
       for (const step of steps) {
-        const [block, row] = rowOf(e, "tensor", step, layer, o);
-        const at = (row * heads + head) * cells + cell;
-        const value = block.data[at]! * (block.scale?.[Math.floor(at / block.inner)] ?? 1);
+        const [block, row] = rowOf(e, tensorName(e, step), false, step, layer, o);
+        const value = valueAt(block, (row * heads + head) * cells + cell);
         share += delta[(step * layers + layer) * heads + head]! * Math.max(0, value);
       }
       total += share;

@@ -1,12 +1,32 @@
 /** What the user has chosen, and everything that follows from it. Panels read and write only this. */
 
-import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
-import { keptHeads, type Options, stepWeights } from "./filters";
-import { type CellMap, canMap, sequenceMap, sumMap } from "./maps";
-import type { Explanation, Level, Preset, Word } from "./wire";
+import { hasLevel, keptHeads, type Options, stepWeights } from "./filters";
+import type { Host } from "./host";
+import { type CellMap, type Method, mapOf, needed } from "./maps";
+import { cellCoverage } from "./region";
+import type { Explanation, Level, Outline, Preset, Word } from "./wire";
 
-export type LayerMode = "one" | "upto" | "range";
+export type LayerMode = "single" | "cumulative" | "range";
+/** How the overlay is drawn: bilinear or flat cells, over or multiplied, and what the colours span. */
+export interface Display {
+  smooth: boolean;
+  fade: boolean;
+  blend: "normal" | "multiply" | "screen";
+  /** Percentile above which values get the last colour. */
+  clip: number;
+  /** `own`: each map from its least to its largest value; `shared`: all words and layers by one scale. */
+  scale: "own" | "shared";
+}
+
+/** A remark on a word, made with one key. */
+export interface Note {
+  steps: number[];
+  word: string;
+  tag: string;
+  text: string;
+}
 
 export interface Counts {
   /** Heads with weight, summed over `steps`, of `heads` in all. */
@@ -16,28 +36,54 @@ export interface Counts {
   words: number;
 }
 
-export interface State {
-  e: Explanation;
+/** What is shown: the last choice whose numbers are all there. */
+export interface Shown {
+  options: Options;
+  chosen: readonly number[];
+  method: Method;
+  /** Parts that the present choice still misses; null if it cannot be had at all. */
+  missing: string[] | null;
+}
+
+export interface Choice {
   /** Entries of the chosen steps; empty means the whole answer. */
   chosen: Signal<readonly number[]>;
   layerMode: Signal<LayerMode>;
   from: Signal<number>;
   to: Signal<number>;
+  /** Entries layer × heads + head of the heads that count; null: all. */
+  heads: Signal<ReadonlySet<number> | null>;
   headFilter: Signal<Level>;
   fillerFilter: Signal<Level>;
   textSet: Signal<string>;
   relu: Signal<boolean>;
   preset: Signal<Preset>;
-  /** Both filters off for as long as a key is held. */
-  bare: Signal<boolean>;
+  method: Signal<Method>;
   opacity: Signal<number>;
-  fade: Signal<boolean>;
-  smooth: Signal<boolean>;
   colours: Signal<ColourName>;
+  display: Signal<Display>;
+  region: Signal<Outline | null>;
+  notes: Signal<readonly Note[]>;
+  /** Name of the tab that is open. */
+  tab: Signal<string>;
+}
+
+export interface State extends Choice {
+  e: Explanation;
+  /** The explanation shown, and those to compare it with. */
+  sources: readonly Explanation[];
+  host: Host;
+  /** All filters off for as long as a key is held. */
+  bare: Signal<boolean>;
   /** The cell under the pointer or the cell cursor. */
   cell: Signal<number | null>;
   helpOpen: Signal<boolean>;
+  /** A guess is asked for: the map stays hidden. */
+  veiled: Signal<boolean>;
+  /** Controls that a lesson has locked. */
+  locked: Signal<boolean>;
 
+  shown: ReadonlySignal<Shown>;
   options: ReadonlySignal<Options>;
   /** ω of the chosen filler filter, 1 without. */
   weights: ReadonlySignal<Float64Array>;
@@ -47,66 +93,112 @@ export interface State {
   /** Entries of the steps in view: the chosen ones, or all. */
   steps: ReadonlySignal<readonly number[]>;
   counts: ReadonlySignal<Counts>;
+  /** Share of each cell that the drawn region covers; null without one. */
+  coverage: ReadonlySignal<Float64Array | null>;
+  /** Ends what the state itself follows. */
+  end(): void;
 }
 
-export function createState(e: Explanation): State {
+export function createState(sources: readonly Explanation[], host: Host): State {
+  const e = sources[0]!;
   const first = e.header.presets[e.header.preset] ?? e.header.presets.paper!;
   const s = {
     e,
+    sources,
+    host,
     chosen: signal<readonly number[]>([]),
     layerMode: signal<LayerMode>("range"),
     from: signal(first.layers[0]),
     to: signal(first.layers[1]),
+    heads: signal<ReadonlySet<number> | null>(null),
     headFilter: signal<Level>("max"),
     fillerFilter: signal<Level>("max"),
     textSet: signal(first.textSet),
     relu: signal(true),
     preset: signal<Preset>(e.header.preset),
-    bare: signal(false),
+    method: signal<Method>("dexar"),
     opacity: signal(0.75),
-    fade: signal(true),
-    smooth: signal(true),
     colours: signal<ColourName>("cividis"),
+    display: signal<Display>({ smooth: true, fade: true, blend: "normal", clip: 100, scale: "own" }),
+    region: signal<Outline | null>(null),
+    notes: signal<readonly Note[]>([]),
+    tab: signal("Filters"),
+    bare: signal(false),
     cell: signal<number | null>(null),
     helpOpen: signal(false),
+    veiled: signal(false),
+    locked: signal(false),
   };
-  return { ...s, ...derive(e, s) };
+  const derived = derive(s);
+  const end = effect(() => {
+    const { missing } = derived.shown.value;
+    if (missing?.length) host.want(e, missing).catch(() => {}); // said in `problem`
+  });
+  return { ...s, ...derived, end };
 }
 
-type Chosen = Omit<State, "options" | "weights" | "shades" | "map" | "steps" | "counts">;
+type Derived = "shown" | "options" | "weights" | "shades" | "map" | "steps" | "counts" | "coverage";
 
-function derive(e: Explanation, s: Chosen): Omit<State, keyof Chosen> {
-  const options = computed<Options>(() => ({
-    layers: [s.layerMode.value === "one" ? s.to.value : s.layerMode.value === "upto" ? 0 : s.from.value, s.to.value],
-    textSet: s.textSet.value,
-    headFilter: s.bare.value ? "none" : s.headFilter.value,
-    fillerFilter: s.bare.value ? "none" : s.fillerFilter.value,
-    relu: s.relu.value,
-    preset: s.preset.value,
-  }));
-  const steps = computed(() => (s.chosen.value.length ? s.chosen.value : e.header.steps.map((_, entry) => entry)));
+function derive(s: Omit<State, Derived | "end">): Pick<State, Derived> {
+  const { e } = s;
+  const wanted = computed<Options>(() => wantedOptions(s));
+  const every = e.header.steps.map((_, entry) => entry);
+  let last: Shown = { options: openingOptions(e), chosen: [], method: "dexar", missing: [] };
+  const shown = computed<Shown>(() => {
+    e.revision.value;
+    const [options, chosen, method] = [wanted.value, s.chosen.value, s.method.value];
+    const missing = needed(e, chosen.length ? chosen : every, options, method);
+    last = missing?.length === 0 ? { options, chosen, method, missing } : { ...last, missing };
+    return last;
+  });
+  const options = computed(() => shown.value.options);
+  const steps = computed(() => (shown.value.chosen.length ? shown.value.chosen : every));
   const weights = computed(() => stepWeights(e, options.value));
   const shades = computed(() => {
     const o = options.value;
     return o.fillerFilter === "none" ? stepWeights(e, { ...o, fillerFilter: "max" }) : weights.value;
   });
   const map = computed(() => {
-    const o = options.value;
-    if (!canMap(e, o)) return new Float64Array(e.size.cells);
-    return s.chosen.value.length ? sumMap(e, [...s.chosen.value], o) : sequenceMap(e, o);
+    const { options, chosen, method, missing } = shown.value;
+    return missing === null ? new Float64Array(e.size.cells) : mapOf(e, chosen, options, method);
   });
   const counts = computed<Counts>(() => {
     const [from, to] = options.value.layers;
     const words = explainedWords(e);
     return {
-      kept: keptHeads(e, [...steps.value], options.value),
+      kept: keptHeads(e, steps.value, options.value),
       heads: steps.value.length * (to - from + 1) * e.size.heads,
       silenced: words.filter((word) => wordWeight(e, weights.value, word) === 0).length,
       words: words.length,
     };
   });
-  return { options, steps, weights, shades, map, counts };
+  const coverage = computed(() => (s.region.value ? cellCoverage(e.header, s.region.value) : null));
+  return { shown, options, steps, weights, shades, map, counts, coverage };
 }
+
+function wantedOptions(s: Choice & Pick<State, "bare">): Options {
+  const bare = s.bare.value;
+  const [from, to] = [s.from.value, s.to.value];
+  return {
+    layers: [s.layerMode.value === "single" ? to : s.layerMode.value === "cumulative" ? 0 : from, to],
+    heads: bare ? null : s.heads.value,
+    textSet: s.textSet.value,
+    headFilter: bare ? "none" : s.headFilter.value,
+    fillerFilter: bare ? "none" : s.fillerFilter.value,
+    relu: s.relu.value,
+    preset: s.preset.value,
+  };
+}
+
+/** What the part `open` always holds. */
+function openingOptions(e: Explanation): Options {
+  const layers: [number, number] = [0, e.size.layers - 1];
+  return { layers, heads: null, textSet: "all", headFilter: "max", fillerFilter: "max", relu: true, preset: "paper" };
+}
+
+/** Whether a filter's numbers are there or can be brought. */
+export const canRead = (s: State, level: Level): boolean =>
+  s.host.connected.value || hasLevel(s.e, level, s.textSet.value);
 
 /** Entries of a word's steps that were explained. */
 export function entriesOf(e: Explanation, word: Word): number[] {
@@ -136,6 +228,7 @@ export function applyPreset(s: State, preset: Preset): void {
     s.headFilter.value = "max";
     s.fillerFilter.value = "max";
     s.relu.value = true;
+    s.heads.value = null;
     s.layerMode.value = "range";
     [s.from.value, s.to.value] = spec.layers;
   });
@@ -145,15 +238,16 @@ export function applyPreset(s: State, preset: Preset): void {
 export function moveLayer(s: State, by: 1 | -1): void {
   const last = s.e.size.layers - 1;
   batch(() => {
-    const [from, to] = s.options.value.layers;
-    if (s.layerMode.value === "range" && from === 0 && to === last) {
-      s.layerMode.value = "one";
+    const [from, to] = [s.from.value, s.to.value];
+    if (s.layerMode.value !== "range") s.to.value = Math.max(0, Math.min(last, to + by));
+    else if (from === 0 && to === last) {
+      s.layerMode.value = "single";
       s.to.value = by > 0 ? 0 : last;
-    } else if (s.layerMode.value === "range") {
+    } else {
       const shift = Math.max(-from, Math.min(last - to, by));
       s.from.value = from + shift;
       s.to.value = to + shift;
-    } else s.to.value = Math.max(0, Math.min(last, to + by));
+    }
   });
 }
 

@@ -1,7 +1,7 @@
 /** Numbers as they travel: little-endian blocks inside one byte string, some quantised with a scale. */
 
-export type DType = "f4" | "i4" | "i1" | "u1";
-export type Numbers = Float32Array | Int32Array | Int8Array | Uint8Array;
+export type DType = "f4" | "i4" | "i2" | "i1" | "u1";
+export type Numbers = Float32Array | Int32Array | Int16Array | Int8Array | Uint8Array;
 
 export interface BlockSpec {
   name: string;
@@ -21,7 +21,7 @@ export interface Block {
   inner: number;
 }
 
-const VIEWS = { f4: Float32Array, i4: Int32Array, i1: Int8Array, u1: Uint8Array } as const;
+const VIEWS = { f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array, u1: Uint8Array } as const;
 
 const product = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);
 

@@ -1,94 +1,96 @@
-/** The panels together, the keys that work them, and what stands around them. */
+/** The panels together, and what stands around them. */
 
-import { el, scoped, setAll, watch } from "./dom";
-import { filtersPanel } from "./panels/filters";
-import { imagePanel } from "./panels/image";
-import { layersPanel } from "./panels/layers";
-import { moveWord, wordsPanel } from "./panels/words";
-import { allLayers, createState, moveLayer, type State } from "./state";
-import type { Explanation } from "./wire";
+import { el, fill, newId, scoped, setAll, watch } from "./dom";
+import type { Host } from "./host";
+import { helpDialog, listen } from "./keys";
+import { askPanel, imagePanel, layersPanel, TABS, toolbar, wordsPanel } from "./panels";
+import type { State } from "./state";
+import type { LessonStep } from "./wire";
 
 /** Show an explanation inside `root`; the result takes it away again. */
-export function mount(root: HTMLElement, e: Explanation): () => void {
-  const s = createState(e);
+export function mount(root: HTMLElement, s: State, lesson: readonly LessonStep[] = []): () => void {
+  root.classList.add("dexar");
   const [parts, unwatch] = scoped(() => [
     header(s),
-    ...e.header.notices.map((text) => el("p", { class: "notice" }, text)),
+    ...s.e.header.notices.map((text) => el("p", { class: "notice" }, text)),
+    askPanel(s.host, s.e.header.prompt),
+    problem(s.host),
     wordsPanel(s),
-    el("div", { class: "columns" }, imagePanel(s), el("div", { class: "side" }, layersPanel(s), filtersPanel(s))),
+    el(
+      "div",
+      { class: "columns" },
+      el("div", { class: "side" }, imagePanel(s)),
+      el("div", { class: "side" }, layersPanel(s), tabs(s, lesson)),
+    ),
     footer(s),
-    help(s),
+    helpDialog(s),
   ]);
-  const keys = new AbortController();
-  const target = root.ownerDocument;
-  target.addEventListener("keydown", (event) => onKey(s, root, event), { signal: keys.signal });
-  target.addEventListener("keyup", (event) => event.key.toLowerCase() === "u" && release(s), { signal: keys.signal });
-  target.defaultView?.addEventListener("blur", () => release(s), { signal: keys.signal });
-  root.classList.add("dexar");
+  const unlisten = listen(s, root);
   root.replaceChildren(...parts);
   return () => {
-    keys.abort();
+    unlisten();
     unwatch();
     root.replaceChildren();
   };
 }
 
-const release = (s: State): void => {
-  s.bare.value = false;
-};
-
-function header(s: State): HTMLElement {
-  const open = el("button", { type: "button", "aria-haspopup": "dialog" }, "Keys and help ", el("kbd", {}, "?"));
-  open.addEventListener("click", () => {
-    s.helpOpen.value = true;
-  });
-  // A folder's last two names say enough; the whole path stands in the footer.
-  const model = (s.e.header.provenance.model ?? "").split("/").slice(-2).join("/");
-  return el("header", {}, el("h1", {}, s.e.header.title), el("span", { class: "model" }, model), open);
+/** What a live view shows before its first answer. */
+export function mountAsk(root: HTMLElement, host: Host): () => void {
+  const [parts, unwatch] = scoped(() => [askPanel(host, ""), problem(host)]);
+  root.replaceChildren(...parts);
+  return () => {
+    unwatch();
+    root.replaceChildren();
+  };
 }
 
-const KEYS: [string, string][] = [
-  ["← →", "previous, next word; with Shift the run grows"],
-  ["Esc", "the whole answer"],
-  ["[ ]", "one layer back, on; a range moves as it is"],
-  ["A", "all layers"],
-  ["H", "head filter off, on"],
-  ["F", "filler filter off, on"],
-  ["U", "held down: the map without any filter"],
-  ["C", "cells or smooth"],
-  ["Arrows", "on the map: from cell to cell"],
-  ["?", "this help"],
-];
+function header(s: State): HTMLElement {
+  // A folder's last two names say enough; the whole path stands in the footer.
+  const model = (s.e.header.provenance.model ?? "").split("/").slice(-2).join("/");
+  return el("header", {}, el("h1", {}, s.e.header.title), el("span", { class: "model" }, model), toolbar(s));
+}
 
-function help(s: State): HTMLElement {
-  const close = el("button", { type: "button" }, "Close");
-  const rows = KEYS.flatMap(([keys, text]) => [
-    el("dt", {}, ...keys.split(" ").flatMap((key) => [el("kbd", {}, key), " "])),
-    el("dd", {}, text),
-  ]);
-  const dialog = el(
-    "dialog",
-    { "aria-label": "Keys and help" },
-    el("h2", {}, "Keys"),
-    el("dl", {}, ...rows),
-    el("h2", {}, "What the map is"),
-    el(
-      "p",
-      {},
-      "For every layer and head: how the logit of the word that was said, read out right after that layer, would change with more attention on each image patch. " +
-        "It shows sensitivity. A patch can light up that the model hardly looks at, and image content passed on through earlier text counts as text. " +
-        "Only hiding a region and asking again tells what the model uses.",
-    ),
-    close,
-  );
-  close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => {
-    s.helpOpen.value = false;
-  });
+function problem(host: Host): HTMLElement {
+  const line = el("p", { class: "notice problem", role: "status" });
   watch(() => {
-    if (s.helpOpen.value && !dialog.open) dialog.showModal();
+    line.textContent = host.problem.value;
+    line.hidden = !host.problem.value;
   });
-  return dialog;
+  return line;
+}
+
+/** One panel of the several that take turns; it is made when its tab is opened and ended when another is. */
+function tabs(s: State, lesson: readonly LessonStep[]): HTMLElement {
+  const id = newId("tab");
+  const panel = el("div", { role: "tabpanel", id: `${id}-panel`, class: "panel tabpanel", tabindex: 0 });
+  const buttons = TABS.map(({ name }, i) => {
+    const button = el("button", { type: "button", role: "tab", id: `${id}-${i}`, "aria-controls": panel.id }, name);
+    button.addEventListener("click", () => {
+      s.tab.value = name;
+    });
+    return button;
+  });
+  const list = el("div", { role: "tablist", "aria-label": "Panels" }, ...buttons);
+  list.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const next = buttons[(buttons.findIndex(({ tabIndex }) => tabIndex === 0) + by + buttons.length) % buttons.length]!;
+    next.click();
+    next.focus();
+  });
+  const at = () =>
+    Math.max(
+      0,
+      TABS.findIndex(({ name }) => name === s.tab.value),
+    );
+  watch(() => {
+    for (const [i, button] of buttons.entries())
+      setAll(button, { "aria-selected": String(i === at()), tabindex: i === at() ? 0 : -1 });
+    setAll(panel, { "aria-labelledby": buttons[at()]!.id });
+  });
+  fill(panel, at, (tab) => [TABS[tab]!.build(s, lesson)]);
+  return el("section", { class: "tabs", "aria-label": "More" }, list, panel);
 }
 
 function footer(s: State): HTMLElement {
@@ -96,63 +98,26 @@ function footer(s: State): HTMLElement {
     el("dt", {}, name),
     el("dd", {}, value),
   ]);
+  const line = el("p", { class: "hint" });
+  watch(() => {
+    line.textContent = s.host.connected.value
+      ? ""
+      : "A static copy: words, layers, filters and colours work without a network or Python. Asking something new, or hiding a region to test the map, needs the model.";
+  });
   return el(
     "footer",
     {},
-    el(
-      "p",
-      { class: "hint" },
-      "A static copy: words, layers, filters and colours work without a network or Python. Asking something new, or hiding a region to test the map, needs the model.",
-    ),
+    line,
     el("details", {}, el("summary", {}, "How this was made"), el("dl", { class: "provenance" }, ...rows)),
   );
 }
 
-/** Keys act on the view unless a control needs them, or a modifier makes them the browser's. */
-function onKey(s: State, root: HTMLElement, event: KeyboardEvent): void {
-  const at = event.target as HTMLElement | null;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || s.helpOpen.value) return;
-  if (at?.matches("select, input[type=text], textarea")) return;
-  const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
-  if (arrow && at?.matches("input")) return;
-  const act = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act) return;
-  event.preventDefault();
-  act(s, event.shiftKey);
-  if (arrow && at?.matches("[role=option]")) root.querySelector<HTMLElement>("[role=option][tabindex='0']")?.focus();
-}
-
-const ACTIONS: Record<string, (s: State, shift: boolean) => void> = {
-  ArrowLeft: (s, shift) => moveWord(s, -1, shift),
-  ArrowRight: (s, shift) => moveWord(s, 1, shift),
-  Escape: (s) => {
-    s.chosen.value = [];
-  },
-  "[": (s) => moveLayer(s, -1),
-  "]": (s) => moveLayer(s, 1),
-  a: allLayers,
-  h: (s) => {
-    s.headFilter.value = s.headFilter.value === "none" ? "max" : "none";
-  },
-  f: (s) => {
-    s.fillerFilter.value = s.fillerFilter.value === "none" ? "max" : "none";
-  },
-  u: (s) => {
-    s.bare.value = true;
-  },
-  c: (s) => {
-    s.smooth.value = !s.smooth.value;
-  },
-  "?": (s) => {
-    s.helpOpen.value = true;
-  },
-};
-
 /** A page that cannot be read says why. */
-export function complain(root: HTMLElement, error: unknown): void {
+export function complain(root: HTMLElement, error: unknown): () => void {
   root.classList.add("dexar");
   const text = error instanceof Error ? error.message : String(error);
   const note = el("p", { class: "notice" }, `This explanation cannot be shown. ${text}`);
   setAll(note, { role: "alert" });
   root.replaceChildren(note);
+  return () => root.replaceChildren();
 }

@@ -1,8 +1,10 @@
-/** The explanation as Python's `wire.py` encodes it; this file and that one change together. */
+/** The document as Python's `wire.py` and `parts.py` encode it; they and this file change together. */
 
+import { type Signal, signal } from "@preact/signals-core";
 import { type Block, type BlockSpec, readBlocks } from "./tensor";
+import type { Traits } from "./traits";
 
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** `max`, `none`, `avg`, or the share of values whose mean is taken. */
 export type Level = "max" | "none" | "avg" | number;
@@ -19,14 +21,28 @@ export interface Word {
   steps: number[];
 }
 
+export interface Picture {
+  src: string;
+  width: number;
+  height: number;
+}
+
+/** [left, top, right, bottom] or a polygon of [x, y], in pixels of the original image. */
+export type Outline = [number, number, number, number] | [number, number][];
+
+export interface NamedRegion {
+  name: string;
+  outline: Outline | null;
+  /** Share of each cell that is covered. */
+  coverage: number[];
+}
+
 export interface Header {
-  format: string;
-  version: number;
   title: string;
   prompt: string;
   answer: string;
   notices: string[];
-  image: { src: string; width: number; height: number };
+  image: Picture;
   grid: { rows: number; cols: number; box: [number, number, number, number] };
   /** True index of every step, layer that the blocks hold. */
   steps: number[];
@@ -34,45 +50,97 @@ export interface Header {
   heads: number;
   /** All steps of the answer, explained or not. */
   pieces: string[];
+  logProbs: number[];
   words: Word[];
-  /** Text tokens that won somewhere: position → [piece, kind]. */
+  /** Text tokens: position → [piece, kind]. */
   tokens: Record<string, [string, string]>;
   textSets: string[];
   levels: Exclude<Level, "none">[];
   presets: Partial<Record<Preset, PresetSpec>>;
   preset: Preset;
+  keep: "full" | "visual" | "summary";
+  /** Whether attention rows were kept. */
+  attention: boolean;
+  /** Text of the ids in `lens/top`. */
+  lensWords: Record<string, string>;
+  regions: NamedRegion[];
+  /** Parts that a view opens with, and the blocks of those that came along. */
+  opening: string[];
   blocks: BlockSpec[];
   provenance: Record<string, string>;
 }
 
+/** One step of a lesson: a caption, a view to set, and perhaps a guess to make before the map is shown. */
+export interface LessonStep {
+  text: string;
+  state?: Partial<Traits>;
+  lock?: boolean;
+  quiz?: { question: string; choices?: string[]; answer?: number | [number, number, number, number] };
+}
+
+export interface Document {
+  format: string;
+  version: number;
+  sources: Header[];
+  view: Partial<Traits>;
+  lesson: LessonStep[];
+}
+
 export interface Explanation {
   header: Header;
+  /** Its place among the document's sources. */
+  source: number;
   blocks: Map<string, Block>;
+  /** Counts up when blocks arrive or are forgotten; read it to follow them. */
+  revision: Signal<number>;
   /** Entries along the axes of every block. */
   size: { steps: number; layers: number; heads: number; cells: number };
   /** Entry of each explained step. */
   entryOf: Map<number, number>;
 }
 
-export function open(header: Header, payload: Uint8Array): Explanation {
-  if (header?.format !== "dexar_widgets") throw new Error("This is no explanation written by dexar_widgets.");
-  if (header.version !== VERSION)
+export function open(document: Document, payload: Uint8Array): Explanation[] {
+  if (document?.format !== "dexar_widgets") throw new Error("This is no explanation written by dexar_widgets.");
+  if (document.version !== VERSION)
     throw new Error(
-      `The data have format version ${header.version}, this page reads ${VERSION}; write the page again with the version that made the data.`,
+      `The data have format version ${document.version}, this page reads ${VERSION}; write the page again with the version that made the data.`,
     );
-  const { rows, cols } = header.grid;
-  const size = {
-    steps: header.steps.length,
-    layers: header.layers.length,
-    heads: header.heads,
-    cells: rows * cols,
-  };
-  return {
+  return document.sources.map((header, source) => ({
     header,
+    source,
     blocks: readBlocks(payload, header.blocks),
-    size,
+    revision: signal(0),
+    size: {
+      steps: header.steps.length,
+      layers: header.layers.length,
+      heads: header.heads,
+      cells: header.grid.rows * header.grid.cols,
+    },
     entryOf: new Map(header.steps.map((step, entry) => [step, entry])),
-  };
+  }));
+}
+
+/** How many bytes of single steps' gradients are kept; the least recently added go first. */
+export const TENSOR_BYTES = 64e6;
+
+/** Take in a part that was asked for. */
+export function receive(e: Explanation, specs: BlockSpec[], payload: Uint8Array): void {
+  for (const [name, block] of readBlocks(payload, specs)) {
+    e.blocks.delete(name);
+    e.blocks.set(name, block);
+  }
+  forget(e);
+  e.revision.value++;
+}
+
+function forget(e: Explanation): void {
+  const steps = [...e.blocks].filter(([name]) => name.startsWith("tensor/") && !name.endsWith("/scale"));
+  let bytes = steps.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
+  for (const [name, { data }] of steps.slice(0, -1)) {
+    if (bytes <= TENSOR_BYTES) return;
+    e.blocks.delete(name);
+    bytes -= data.byteLength;
+  }
 }
 
 /** A block that must be there. */
@@ -81,3 +149,7 @@ export function need(e: Explanation, name: string): Block {
   if (!block) throw new Error(`The data lack the block “${name}”.`);
   return block;
 }
+
+/** One value of a block, scaled. */
+export const valueAt = (block: Block, at: number): number =>
+  block.data[at]! * (block.scale?.[Math.floor(at / block.inner)] ?? 1);

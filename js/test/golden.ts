@@ -4,10 +4,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Options } from "../src/filters";
 import { fromBase64 } from "../src/tensor";
-import { type Explanation, type Header, open } from "../src/wire";
+import { type Document, type Explanation, open } from "../src/wire";
 
 export interface Expected {
-  options: Options;
+  options: Omit<Options, "heads"> & { heads: number[] | null };
   headWeights: number[];
   kept: number;
   stepWeights: number[];
@@ -18,14 +18,14 @@ export interface Expected {
 }
 
 export interface Golden {
-  header: Header;
+  document: Document;
   payload: string;
   expected: Expected[];
   upsampled: number[][];
   silenced: { step: number; visual: number; text: number; layer: number; head: number; token: number }[];
 }
 
-const folder = join(import.meta.dirname, "../../tests/golden");
+export const folder = join(import.meta.dirname, "../../tests/golden");
 
 export const NAMES = readdirSync(folder)
   .filter((name) => name.endsWith(".json"))
@@ -35,14 +35,19 @@ export function golden(name: string): Golden {
   return JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"));
 }
 
+export const optionsOf = ({ options }: Expected): Options => ({
+  ...options,
+  heads: options.heads && new Set(options.heads),
+});
+
 export function explanation(name: string): Explanation {
-  const { header, payload } = golden(name);
-  return open(header, fromBase64(payload));
+  const { document, payload } = golden(name);
+  return open(document, fromBase64(payload))[0]!;
 }
 
 /** The same without the gradients: only the 8-bit layer maps are left. */
 export function quantised(e: Explanation): Explanation {
-  const blocks = new Map([...e.blocks].filter(([name]) => !name.endsWith("tensor")));
+  const blocks = new Map([...e.blocks].filter(([name]) => !name.includes("tensor/")));
   return { ...e, blocks };
 }
 

@@ -1,7 +1,10 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { gradient, indexOf, paint, scaleOf, table } from "../src/colour";
+import { type ColourName, gradient, indexOf, paint, scaleOf, table } from "../src/colour";
 import { listed, number, piece } from "../src/format";
 import { halfEnergyCells, minmax, peakCell, rankOf, upsample } from "../src/maps";
+import { folder } from "./golden";
 
 const map = (...values: number[]): Float64Array => Float64Array.from(values);
 
@@ -26,6 +29,15 @@ describe("a map", () => {
 });
 
 describe("colours", () => {
+  it("are Python's", () => {
+    const tables = JSON.parse(readFileSync(join(folder, "colours/tables.json"), "utf8")) as Record<string, number[]>;
+    for (const [name, colours] of Object.entries(tables)) {
+      const found = table(name as ColourName);
+      // A stop may lie half way between two integers, which the two languages round apart.
+      expect(Math.max(...colours.map((value, i) => Math.abs(value - found[i]!)))).toBeLessThanOrEqual(1);
+    }
+  });
+
   it("run from the least to the largest value", () => {
     const scale = scaleOf([2, 6, 4], "cividis");
     expect(scale).toEqual({ colours: "cividis", low: 2, high: 6 });

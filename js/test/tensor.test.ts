@@ -42,14 +42,14 @@ describe("blocks", () => {
 });
 
 describe("an explanation", () => {
-  const { header, payload } = golden("ordinary");
+  const { document, payload } = golden("ordinary");
 
   it("of another kind or version is refused in words", () => {
-    expect(() => open({ ...header, format: "x" }, fromBase64(payload))).toThrow("no explanation");
-    expect(() => open({ ...header, version: 2 }, fromBase64(payload))).toThrow("format version 2, this page reads 1");
+    expect(() => open({ ...document, format: "x" }, fromBase64(payload))).toThrow("no explanation");
+    expect(() => open({ ...document, version: 3 }, fromBase64(payload))).toThrow("format version 3, this page reads 2");
   });
 
   it("that was cut short is refused", () => {
-    expect(() => open(header, fromBase64(payload).subarray(0, 100))).toThrow("cut short");
+    expect(() => open(document, fromBase64(payload).subarray(0, 100))).toThrow("cut short");
   });
 });

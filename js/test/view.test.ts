@@ -1,16 +1,23 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, it } from "vitest";
 import { stepWeights } from "../src/filters";
+import { pageHost } from "../src/host";
+import { createState } from "../src/state";
 import { complain, mount } from "../src/view";
 import type { Explanation } from "../src/wire";
-import { explanation, golden } from "./golden";
+import { explanation, golden, optionsOf } from "./golden";
 
 let end: (() => void) | undefined;
 
 function show(e: Explanation): HTMLElement {
   const root = document.createElement("main");
   document.body.append(root);
-  end = mount(root, e);
+  const s = createState([e], pageHost());
+  const unmount = mount(root, s);
+  end = () => {
+    unmount();
+    s.end();
+  };
   return root;
 }
 
@@ -37,7 +44,7 @@ describe("the words", () => {
 
   it("carry the largest weight of their parts", () => {
     const e = explanation("ordinary");
-    const weights = stepWeights(e, golden("ordinary").expected[0]!.options);
+    const weights = stepWeights(e, optionsOf(golden("ordinary").expected[0]!));
     const found = options(show(e)).map((option) => Number(option.dataset.weight));
     expect(found).toEqual([weights[0], weights[1], Math.max(weights[2]!, weights[3]!), weights[4]]);
   });

@@ -91,7 +91,7 @@ def test_what_a_summary_does_not_hold_is_not_offered(show):
 def test_data_of_another_version_are_refused_in_words(show, monkeypatch):
     monkeypatch.setattr(wire, "VERSION", 99)
     view = show(html.page(build()))
-    assert "format version 99, this page reads 1" in view.text("[role=alert]")
+    assert "format version 99, this page reads 2" in view.text("[role=alert]")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

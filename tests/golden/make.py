@@ -1,7 +1,7 @@
 """Writes the numbers that Python and TypeScript must both give: ``python -m tests.golden.make``.
 
 Each file holds one case of `cases.py` as it travels to the browser and, for a set of options, what
-`Explanation` makes of it. It also writes the front end's colour tables from `figures.py`.
+`Explanation` makes of it. It also writes the front end's colour stops from `figures.py`.
 """
 
 import json
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.figures import colour_tables_json
+from dexar_widgets.figures import COLOUR_TABLES, colour_stops_json
 from dexar_widgets.maps import upsample
 from dexar_widgets.widgets import wire
 from tests.golden.cases import CASES
 
 HERE = Path(__file__).parent
-COLOUR_TABLES = HERE.parents[1] / "js" / "src" / "colour_tables.json"
+COLOUR_STOPS = HERE.parents[1] / "js" / "src" / "colour_stops.json"
 
 DEFAULTS: dict[str, Any] = {
     "layers": None,
+    "heads": None,
     "text_set": None,
     "head_filter": "max",
     "filler_filter": "max",
@@ -43,6 +44,8 @@ WITH_TENSOR: list[dict[str, Any]] = [
     {"text_set": "content"},
     {"text_set": "answer", "layers": slice(0, 2)},
     {"relu": False},
+    {"heads": [(0, 1), (1, 0), (2, 0)]},
+    {"heads": [(0, 0), (1, 1)], "layers": slice(0, 2), "relu": False, "head_filter": 0.1},
     {"preset": "released", "relu": False, "filler_filter": "avg", "head_filter": 0.2},
 ]
 
@@ -57,6 +60,7 @@ def expected(e: Explanation, choice: dict[str, Any]) -> dict[str, Any]:
     return {
         "options": {
             "layers": entries,
+            "heads": None if options.heads is None else [e.layers.index(li) * e.heads + h for li, h in options.heads],
             "textSet": options.text_set,
             "headFilter": options.head_filter,
             "fillerFilter": options.filler_filter,
@@ -76,12 +80,12 @@ def expected(e: Explanation, choice: dict[str, Any]) -> dict[str, Any]:
 def golden(name: str) -> dict[str, Any]:
     """Everything one file holds."""
     e = CASES[name]()
-    header, payload = wire.encode(e, title=name)
+    document, payload = wire.document([e], title=name)
     choices = CHOICES + (WITH_TENSOR if e.gradients is not None else [])
     heat = e.heatmap(step=0, head_filter="none")
     left, top, right, bottom = (int(side) for side in heat.grid.box)
     return {
-        "header": header,
+        "document": document,
         "payload": b64encode(payload).decode(),
         "expected": [expected(e, choice) for choice in choices],
         "upsampled": upsample(heat).values[top:bottom, left:right].astype(float).tolist(),
@@ -96,7 +100,10 @@ def main() -> None:
     """Write every file."""
     for name in CASES:
         (HERE / f"{name}.json").write_text(json.dumps(golden(name)) + "\n")
-    COLOUR_TABLES.write_text(colour_tables_json() + "\n")
+    tables = {name: table.ravel().tolist() for name, table in COLOUR_TABLES.items()}
+    (HERE / "colours").mkdir(exist_ok=True)
+    (HERE / "colours" / "tables.json").write_text(json.dumps(tables) + "\n")
+    COLOUR_STOPS.write_text(colour_stops_json() + "\n")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 import json
 import re
-from base64 import b64decode
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from dexar_widgets.figures import COLOUR_TABLES
-from dexar_widgets.widgets import html, wire
+from dexar_widgets.figures import COLOUR_TABLES, colour_stops_json
+from dexar_widgets.widgets import html, parts, wire
 from tests.golden.cases import CASES, build
-from tests.golden.make import COLOUR_TABLES as FRONT_END_TABLES
-from tests.golden.make import HERE, golden
+from tests.golden.make import COLOUR_STOPS, HERE, golden
 
 REMAKE = "if the change is meant, run: python -m tests.golden.make"
 
@@ -40,7 +38,7 @@ def assert_same(found: object, written: object, place: str = "") -> None:
 def test_the_file_says_what_python_says(name):
     found, written = json.loads(json.dumps(golden(name))), json.loads((HERE / f"{name}.json").read_text())
     for each in (found, written):
-        del each["header"]["image"]["src"]  # the bytes of a PNG depend on the zlib at hand
+        del each["document"]["sources"][0]["image"]["src"]  # the bytes of a PNG depend on the zlib at hand
         each["payload"] = len(each["payload"])  # its numbers are read in the next test
     assert_same(found, written)
 
@@ -50,15 +48,15 @@ def test_there_is_a_file_for_every_case_and_no_other():
 
 
 def test_the_front_ends_colours_are_those_of_figures():
-    tables = json.loads(FRONT_END_TABLES.read_text())
-    assert tables.keys() == COLOUR_TABLES.keys()
-    for name, table in COLOUR_TABLES.items():
-        assert b64decode(tables[name]) == table.tobytes(), REMAKE
+    assert json.loads(COLOUR_STOPS.read_text()) == json.loads(colour_stops_json()), REMAKE
+    tables = json.loads((HERE / "colours" / "tables.json").read_text())
+    assert tables == {name: table.ravel().tolist() for name, table in COLOUR_TABLES.items()}, REMAKE
 
 
-def blocks_of(header: dict, payload: bytes) -> dict[str, np.ndarray]:
+def blocks_of(document: dict, payload: bytes, source: int = 0) -> dict[str, np.ndarray]:
     """Decode by hand, from the description alone."""
-    kinds = {"f4": "<f4", "i4": "<i4", "u1": "u1", "i1": "i1"}
+    header = document["sources"][source]
+    kinds = {"f4": "<f4", "i4": "<i4", "i2": "<i2", "u1": "u1", "i1": "i1"}
     raw = {
         spec["name"]: np.frombuffer(payload, kinds[spec["dtype"]], int(np.prod(spec["shape"])), spec["offset"]).reshape(
             spec["shape"]
@@ -71,7 +69,7 @@ def blocks_of(header: dict, payload: bytes) -> dict[str, np.ndarray]:
 
 def test_blocks_hold_the_sensitivities_and_winners_of_the_maximum_taken_by_hand():
     e = build()
-    blocks = blocks_of(*wire.encode(e))
+    blocks = blocks_of(*wire.document([e]))
     values, kinds = np.maximum(e.gradients.values, 0), np.array(e.layout.kinds)
     image, answer = kinds == "image", kinds == "answer"
     np.testing.assert_array_equal(blocks["visual/max"], values[..., image].max(-1))
@@ -85,34 +83,43 @@ def test_blocks_hold_the_sensitivities_and_winners_of_the_maximum_taken_by_hand(
 
 def test_layer_maps_travel_within_half_a_percent_of_their_peak():
     e = build()
-    blocks = blocks_of(*wire.encode(e))
+    blocks = blocks_of(*wire.document([e]))
     values, image = np.maximum(e.gradients.values, 0), np.array(e.layout.kinds) == "image"
     delta = np.maximum(values[..., image].max(-1) - values[..., ~image].max(-1), 0)
     for name, weight in (("maps/none", np.ones_like(delta)), ("maps/all/max", delta)):
         want = np.einsum("slh,slhj->slj", weight, values[..., image])
         assert np.abs(blocks[name] - want).max() <= 0.005 * want.max()
-    np.testing.assert_array_equal(blocks["tensor"], e.gradients.values[..., image])
+    for step in e.steps:
+        np.testing.assert_array_equal(blocks[f"tensor/{step}"], e.gradients.values[step][..., image])
 
 
-def test_many_gradients_travel_coarse_or_not_at_all():
+def test_many_gradients_travel_coarse_or_wait_until_they_are_asked_for():
+    e = build(steps=1, layers=192, heads=16, grid=(16, 16))
     fine, coarse, none = (
-        {
-            spec["name"]: spec["dtype"]
-            for spec in wire.encode(build(steps=1, layers=n, heads=16, grid=(16, 16)))[0]["blocks"]
-        }
-        for n in (4, 64, 192)
+        {spec["name"]: spec["dtype"] for spec in wire.document([each])[0]["sources"][0]["blocks"]}
+        for each in (
+            build(steps=1, layers=4, heads=16, grid=(16, 16)),
+            build(steps=1, layers=64, heads=16, grid=(16, 16)),
+            e,
+        )
     )
-    assert fine["tensor"] == "f4"
-    assert coarse["tensor"] == "i1"
-    assert "tensor" not in none
+    assert fine["tensor/0"] == "f4"
+    assert coarse["tensor/0"] == "i1"
+    assert "tensor/0" not in none
+    asked = parts.part(e, "tensor/0")
+    blocks = blocks_of({"sources": [{"blocks": asked.specs}]}, asked.payload)
+    image = np.array(e.layout.kinds) == "image"
+    want = e.gradients.values[0][..., image]
+    assert np.abs(blocks["tensor/0"].reshape(want.shape) - want).max() <= 0.005 * np.abs(want).max()
 
 
 def test_the_file_that_travels_names_no_block_twice_and_is_plain_json():
-    header, payload = wire.encode(CASES["twelve_layers"]())
+    document, payload = wire.document([CASES["twelve_layers"]()])
+    header = document["sources"][0]
     names = Counter(spec["name"] for spec in header["blocks"])
     assert set(names.values()) == {1}
     assert all(spec["offset"] % 4 == 0 for spec in header["blocks"])
-    json.dumps(header, allow_nan=False)
+    json.dumps(document, allow_nan=False)
     assert len(payload) % 4 == 0
 
 
@@ -124,13 +131,14 @@ def test_no_text_can_leave_its_place_in_the_page():
 
 
 def test_a_missing_front_end_is_said_with_the_way_out(monkeypatch, tmp_path):
-    monkeypatch.setattr(html, "_SCRIPT", tmp_path / "standalone.js")
+    monkeypatch.setattr(html, "STATIC", tmp_path)
     with pytest.raises(ValueError, match="npm --prefix js ci"):
         html.page(build())
 
 
 def test_a_large_image_travels_as_a_smaller_jpeg_and_keeps_its_own_coordinates():
-    header, _ = wire.encode(build(steps=1, size=(2000, 1000)))
+    document, _ = wire.document([build(steps=1, size=(2000, 1000))])
+    header = document["sources"][0]
     assert header["image"]["src"].startswith("data:image/jpeg;base64,")
     assert (header["image"]["width"], header["image"]["height"]) == (2000, 1000)
     assert header["grid"]["box"] == [0, 0, 2000, 1000]

@@ -1,7 +1,6 @@
 """Colours and layout: overlays at the image's size, strips fit for a paper, colours that everyone can tell apart."""
 
 import json
-from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,15 +69,6 @@ def test_the_diverging_table_is_light_in_its_middle_and_dark_and_apart_at_its_en
     assert max(low, high) < 40
     assert table[0, 2] > table[0, 0]  # blue below zero
     assert table[255, 0] > table[255, 2]  # red above
-
-
-def test_the_front_end_reads_the_same_bytes() -> None:
-    committed = Path(__file__).parents[2] / "js" / "src" / "colour_tables.json"
-    tables = json.loads(committed.read_text())
-    assert tables == json.loads(figures.colour_tables_json())
-    assert set(tables) == set(COLOUR_TABLES)
-    for name, text in tables.items():
-        assert b64decode(text) == COLOUR_TABLES[name].tobytes()
 
 
 def test_a_map_is_coloured_from_its_least_to_its_largest_value() -> None:

@@ -1,8 +1,7 @@
 /** Which heads and which words count, with live counts and each option explained. */
 
-import { checkbox, el, newId, segmented, setAll, slider, watch } from "../dom";
+import { bind, checkbox, el, newId, segmented, setAll, slider, watch } from "../dom";
 import { plural } from "../format";
-import { canMap } from "../maps";
 import { applyPreset, nameOf, type State } from "../state";
 import type { Level, Preset } from "../wire";
 
@@ -128,8 +127,6 @@ const compared = (level: Level): string =>
 
 const headSentence = (s: State) =>
   sentence(() => {
-    if (!canMap(s.e, s.options.value))
-      return "This file holds no maps for this choice; write it with the whole tensor.";
     return s.headFilter.value === "none"
       ? "Off: every head of the chosen layers adds its map, whatever it reads."
       : `A head counts by how much more it reads from the image than from the text (${compared(s.headFilter.value)} on each).`;
@@ -181,19 +178,14 @@ function textSets(s: State): HTMLElement {
 const textSentence = (s: State) => sentence(() => SETS[s.textSet.value]?.[1] ?? "");
 
 function reluOption(s: State): HTMLElement {
-  const control = checkbox("Positive gradients only", {
-    get: () => s.relu.value,
-    set: (value) => {
-      s.relu.value = value;
-    },
-  });
+  const control = checkbox("Positive gradients only", bind(s.relu));
   const box = control.querySelector("input")!;
-  setAll(box, { disabled: !s.e.blocks.has("tensor") });
+  setAll(box, { disabled: s.e.header.keep === "summary" });
   return option(
     "Sign",
     control,
     sentence(() => {
-      if (!s.e.blocks.has("tensor")) return "This file holds positive gradients only.";
+      if (s.e.header.keep === "summary") return "Only positive gradients were kept.";
       return s.relu.value
         ? "The map shows where more attention would raise the word’s logit; what would lower it is left out."
         : "The map also shows, in blue, where more attention would lower the word’s logit; filters stay on positive gradients.";

@@ -1,9 +1,9 @@
 /** The map over the image, in the image's own pixels, with its legend and a reading of each cell. */
 
 import { DIVERGING, gradient, paint, type Scale, SEQUENTIAL, scaleOf } from "../colour";
-import { checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
+import { bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
 import { number, percent, place } from "../format";
-import { canMap, extent, halfEnergyCells, peakCell, rankOf, topHeads, upsample } from "../maps";
+import { extent, halfEnergyCells, peakCell, rankOf, topHeads, upsample } from "../maps";
 import type { State } from "../state";
 
 /** Longest side of the smoothed map; the browser stretches it the rest of the way. */
@@ -51,17 +51,17 @@ function draw(s: State, canvas: HTMLCanvasElement): void {
   const scale = scaleOf(map, s.colours.value);
   const [wide, high] = [box[2] - box[0], box[3] - box[1]];
   const zoom = SMOOTH_SIDE / Math.max(wide, high);
-  const [width, height] = s.smooth.value
+  const [width, height] = s.display.value.smooth
     ? [Math.max(1, Math.round(wide * zoom)), Math.max(1, Math.round(high * zoom))]
     : [cols, rows];
-  const values = s.smooth.value ? upsample(map, rows, cols, height, width) : map;
+  const values = s.display.value.smooth ? upsample(map, rows, cols, height, width) : map;
   canvas.width = width;
   canvas.height = height;
-  canvas.classList.toggle("cells", !s.smooth.value);
+  canvas.classList.toggle("cells", !s.display.value.smooth);
   const context = canvas.getContext("2d");
   if (!context || scale.high <= scale.low) return;
   const pixels = context.createImageData(width, height);
-  pixels.data.set(paint(values, scale, s.opacity.value, s.fade.value));
+  pixels.data.set(paint(values, scale, s.opacity.value, s.display.value.fade));
   context.putImageData(pixels, 0, 0);
 }
 
@@ -89,8 +89,8 @@ function describe(s: State, canvas: HTMLCanvasElement): void {
 function summary(s: State): string {
   const map = s.map.value;
   const [low, high] = extent(map);
-  if (!canMap(s.e, s.options.value))
-    return "This file does not hold the numbers for these settings; choose others, or ask Python.";
+  if (s.shown.value.missing === null)
+    return 'The numbers for this choice were not kept: explain again with keep="full", or choose fewer words.';
   if (low === 0 && high === 0) return emptiness(s);
   if (low === high) return "The map has the same value everywhere: it points at nothing.";
   const cell = peakCell(map);
@@ -220,25 +220,14 @@ function controls(s: State): HTMLElement {
     const diverging = scaleOf(s.map.value, s.colours.value).colours === DIVERGING;
     signed.textContent = diverging ? "Signed map: blue against the word, red for it; white is zero." : "";
   });
-  const opacity = {
-    get: () => s.opacity.value,
-    set: (value: number) => {
-      s.opacity.value = value;
-    },
-  };
   return el(
     "div",
     { class: "controls" },
-    slider("Opacity", { min: 0, max: 1, step: 0.05 }, opacity, percent),
+    slider("Opacity", { min: 0, max: 1, step: 0.05 }, bind(s.opacity), percent),
     select(
       "Colours",
       SEQUENTIAL.map(({ name, label }) => ({ value: name, label })),
-      {
-        get: () => s.colours.value,
-        set: (value) => {
-          s.colours.value = value;
-        },
-      },
+      bind(s.colours),
     ),
     segmented(
       "Drawn as",
@@ -247,18 +236,11 @@ function controls(s: State): HTMLElement {
         { value: "cells", label: "Cells", title: "One flat square per visual token, as the model sees it" },
       ],
       {
-        get: () => (s.smooth.value ? "smooth" : "cells"),
-        set: (value) => {
-          s.smooth.value = value === "smooth";
-        },
+        get: () => (s.display.value.smooth ? "smooth" : "cells"),
+        set: (value) => bindField(s.display, "smooth").set(value === "smooth"),
       },
     ),
-    checkbox("Low values let the image through", {
-      get: () => s.fade.value,
-      set: (value) => {
-        s.fade.value = value;
-      },
-    }),
+    checkbox("Low values let the image through", bindField(s.display, "fade")),
     signed,
   );
 }

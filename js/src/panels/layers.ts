@@ -5,6 +5,7 @@ import { el, segmented, setAll, slider, svg, watch } from "../dom";
 import { peakOf, sensitivity } from "../filters";
 import { listed, number } from "../format";
 import { allLayers, type LayerMode, type State } from "../state";
+import type { Numbers } from "../tensor";
 
 const WIDTH = 420;
 const HEIGHT = 150;
@@ -21,10 +22,13 @@ interface Curve {
 /** Per layer the strongest head's sensitivity, averaged over the steps in view. */
 export function layerCurve(s: State): Curve {
   const { e } = s;
-  const { visual, text } = sensitivity(e, "max", { textSet: s.textSet.value, preset: s.preset.value });
+  const { visual, text } = sensitivity(e, "max", s.options.value);
   const steps = s.steps.value;
-  const mean = (values: Float32Array, layer: number) =>
-    steps.reduce((sum, step) => sum + peakOf(e, values, step, [layer, layer]).value, 0) / steps.length;
+  const mean = (values: Numbers, layer: number) =>
+    steps.reduce(
+      (sum, step) => sum + peakOf(e, values, step, { layers: [layer, layer], heads: s.options.value.heads }).value,
+      0,
+    ) / steps.length;
   const layers = e.header.layers.map((_, layer) => layer);
   return { visual: layers.map((layer) => mean(visual, layer)), text: layers.map((layer) => mean(text, layer)) };
 }
@@ -66,8 +70,8 @@ export function layersPanel(s: State): HTMLElement {
 }
 
 const MODES: { value: LayerMode; label: string; title: string }[] = [
-  { value: "one", label: "One", title: "A single layer" },
-  { value: "upto", label: "Up to", title: "The first layer up to the chosen one" },
+  { value: "single", label: "One", title: "A single layer" },
+  { value: "cumulative", label: "Up to", title: "The first layer up to the chosen one" },
   { value: "range", label: "Range", title: "From a first to a last layer" },
 ];
 
@@ -129,7 +133,7 @@ function scrubber(s: State): HTMLElement {
   );
   watch(() => {
     first.hidden = s.layerMode.value !== "range";
-    last.querySelector("label")!.textContent = s.layerMode.value === "one" ? "Layer" : "Last layer";
+    last.querySelector("label")!.textContent = s.layerMode.value === "single" ? "Layer" : "Last layer";
   });
   return el("div", { class: "scrubber" }, first, last);
 }

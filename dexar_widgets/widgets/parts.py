@@ -1,0 +1,261 @@
+"""The numbers of an explanation as named blocks, grouped into the parts that a view asks for.
+
+``twice/…`` names the last layer alone (layer axis of length 1) as preset ``released`` reads it; where
+a model has it, it travels with the block it belongs to.
+
+=====================  ==================================================================================
+part                   blocks
+=====================  ==================================================================================
+``open``               ``visual/max``, and ``text/SET/max``, ``winner/SET`` of every text set but
+                       ``released`` (step layer head); ``maps/none``, ``maps/all/max`` (step layer cell);
+                       ``detail``, ``norm`` (cell); ``lens/logit``, ``lens/rank`` (step layer),
+                       ``lens/top`` (step layer k)
+``level/SET/LEVEL``    ``visual/LEVEL``, ``text/SET/LEVEL``; with ``max`` also ``winner/SET``
+``maps/SET/LEVEL``     Σ_h δ·G⁺ for another head filter or text set (step layer cell)
+``signed/SET/LEVEL``   Σ_h δ·G likewise; ``signed/none`` without a head filter
+``tensor/STEP``        ``tensor/STEP`` (layer head cell): one step's gradients on the image's cells
+``attention``          ``attention`` (step layer cell): mean over heads; ``attention/image`` (step layer):
+                       its mass on all image tokens
+=====================  ==================================================================================
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.maps import coverage_weights, visual_tokens
+from dexar_widgets.options import READINGS, RELEASED_FAMILIES, TEXT_SETS, Filter, Options, TextSet
+
+__all__ = ["LEVELS", "Blocks", "opening", "part", "released", "text_sets"]
+
+EXACT_VALUES = 250_000
+"""As many gradients travel as float32 (1 MB); more travel with 8 bits and a scale per layer and head."""
+LEVELS: tuple[Filter, ...] = ("max", *(fraction for fraction in READINGS if 0 < fraction < 1), "avg")
+"""The readings that can be asked for."""
+_PEAK = {"u1": 255, "i1": 127}
+
+
+@dataclass
+class Blocks:
+    """Arrays laid one after the other, each beginning at a multiple of 4 bytes."""
+
+    specs: list[dict[str, Any]] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, name: str, values: np.ndarray, dtype: str, *, scale: str | None = None) -> None:
+        """Lay down an array as little-endian numbers of ``dtype``."""
+        data = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()
+        spec = {"name": name, "dtype": dtype, "shape": list(values.shape), "offset": self.size}
+        self.specs.append(spec if scale is None else spec | {"scale": scale})
+        self.pieces.append(data + bytes(-len(data) % 4))
+        self.size += len(self.pieces[-1])
+
+    def quantise(self, name: str, values: Float[np.ndarray, "*axes cell"], dtype: str) -> None:
+        """Integers of ``dtype``, one float32 scale per index of all axes but the last."""
+        scale = (np.abs(values).max(-1) / _PEAK[dtype]).astype(np.float32)
+        whole = np.rint(values / np.where(scale > 0, scale, 1)[..., None])
+        low = 0 if dtype == "u1" else -_PEAK[dtype]
+        self.add(name, np.clip(whole, low, _PEAK[dtype]), dtype, scale=f"{name}/scale")
+        self.add(f"{name}/scale", scale, "f4")
+
+    def extend(self, other: "Blocks") -> None:
+        """Lay another's blocks behind one's own, but for names that are already there."""
+        known = {spec["name"] for spec in self.specs}
+        for spec, piece in zip(other.specs, other.pieces, strict=True):
+            if spec["name"] not in known:
+                self.specs.append(spec | {"offset": self.size})
+                self.pieces.append(piece)
+                self.size += len(piece)
+
+    @property
+    def payload(self) -> bytes:
+        """All numbers in one string of bytes."""
+        return b"".join(self.pieces)
+
+
+def part(e: Explanation, name: str) -> Blocks:
+    """The blocks of one part.
+
+    Raises
+    ------
+    ValueError
+        If there is no such part, or the explanation did not keep what it needs.
+    """
+    kind, _, rest = name.partition("/")
+    makers: dict[str, Callable[[Blocks, Explanation, str], None]] = {
+        "open": _open,
+        "level": _level,
+        "maps": _maps,
+        "signed": _maps,
+        "tensor": _tensor,
+        "attention": _attention,
+    }
+    if kind not in makers:
+        raise ValueError(f"There is no part {name!r}; parts begin with {', '.join(makers)}.")
+    blocks = Blocks()
+    makers[kind](blocks, e, name if kind in ("maps", "signed") else rest)
+    return blocks
+
+
+def released(e: Explanation) -> bool:
+    """Whether preset ``released`` has its numbers."""
+    kept = e.gradients if e.summary is None else e.summary
+    return kept is not None and kept.twice is not None and e.provenance.get("family") in RELEASED_FAMILIES
+
+
+def text_sets(e: Explanation) -> tuple[TextSet, ...]:
+    """The text sets that can be asked for."""
+    return tuple(name for name in TEXT_SETS if name != "released" or released(e))
+
+
+def opening(e: Explanation, max_bytes: int) -> tuple[str, ...]:
+    """What a view opens with: ``open``, and of the other parts, the most useful first, those that still fit."""
+    chosen, left = ["open"], max_bytes - _open_size(e)
+    for group in _groups(e):
+        size = sum(_size(e, name) for name in group)
+        if size <= left:
+            chosen += group
+            left -= size
+    return tuple(chosen)
+
+
+def _groups(e: Explanation) -> Iterator[list[str]]:
+    """Parts beyond ``open``, those together that are of use together only."""
+    if e.attention is not None:
+        yield ["attention"]
+    if e.gradients is not None:
+        yield [f"tensor/{step}" for step in e.steps]
+    if released(e):
+        yield ["level/released/max", "maps/released/max"]
+    for level in LEVELS:
+        for name in text_sets(e):
+            if level != "max":
+                yield [f"level/{name}/{level}"]
+
+
+def _size(e: Explanation, name: str) -> int:
+    """Bytes of a part, near enough to plan with."""
+    steps, layers, heads, cells = len(e.steps), len(e.layers), e.heads, len(e.layout.tokens_of(0))
+    kind = name.split("/")[0]
+    if kind == "level":
+        return 10 * steps * (layers + 1) * heads
+    if kind == "tensor":
+        return (layers + 1) * heads * (cells * (4 if _exact(e) else 1) + 4)
+    return steps * (layers + 1) * (cells + 4)
+
+
+def _open_size(e: Explanation) -> int:
+    sets = len(TEXT_SETS) - 1
+    return 2 * _size(e, "maps/none") + sets * _size(e, "level/all/max") + 40 * len(e.steps) * len(e.layers)
+
+
+def _exact(e: Explanation) -> bool:
+    return len(e.steps) * len(e.layers) * e.heads * len(e.layout.tokens_of(0)) <= EXACT_VALUES
+
+
+def _readings(e: Explanation) -> Iterator[tuple[str, slice, str]]:
+    """Prefix of the names, part of the layer axis and preset, once or twice."""
+    yield "", slice(None), "paper"
+    if released(e):
+        yield "twice/", slice(-1, None), "released"
+
+
+def _open(blocks: Blocks, e: Explanation, rest: str) -> None:
+    if rest:
+        raise ValueError(f"There is no part 'open/{rest}'; it is 'open'.")
+    for text_set in TEXT_SETS:
+        if text_set != "released":
+            blocks.extend(part(e, f"level/{text_set}/max"))
+    blocks.extend(part(e, "maps/none"))
+    blocks.extend(part(e, "maps/all/max"))
+    cells = e.layout.tokens_of(0)
+    blocks.add("detail", _detail(e), "f4")
+    if e.patch_norm is not None:
+        blocks.add("norm", e.patch_norm[cells], "f4")
+    if e.lens is not None:
+        blocks.add("lens/logit", e.lens.logit, "f4")
+        blocks.add("lens/rank", e.lens.rank, "i4")
+        blocks.add("lens/top", e.lens.top_ids, "i4")
+
+
+def _level(blocks: Blocks, e: Explanation, rest: str) -> None:
+    text_set, level = _split(e, rest)
+    tokens = "i2" if len(e.layout) < 2**15 else "i4"
+    for prefix, layers, preset in _readings(e):
+        options = e.options(preset=preset, text_set=text_set)  # type: ignore[arg-type]
+        read = e.sensitivity(options, level)
+        blocks.add(f"{prefix}visual/{level}", read.visual[:, layers], "f4")
+        blocks.add(f"{prefix}text/{text_set}/{level}", read.text[:, layers], "f4")
+        if level == "max":
+            blocks.add(f"{prefix}winner/{text_set}", read.text_token[:, layers], tokens)
+
+
+def _maps(blocks: Blocks, e: Explanation, name: str) -> None:
+    kind, rest = name.split("/", 1)
+    text_set, level = ("all", "none") if rest == "none" else _split(e, rest)
+    signed = kind == "signed"
+    for prefix, layers, preset in _readings(e):
+        options = e.options(
+            preset=preset,  # type: ignore[arg-type]
+            layers=e.layers,
+            text_set=text_set,  # type: ignore[arg-type]
+            head_filter=level,
+            relu=not signed,
+        )
+        values = _layer_maps(e, options)[:, layers]
+        blocks.quantise(f"{prefix}{name}", values, "i1" if signed else "u1")
+
+
+def _layer_maps(e: Explanation, options: Options) -> Float32[np.ndarray, "step layer cell"]:
+    return e.layer_maps(options)[..., _columns(e)]
+
+
+def _tensor(blocks: Blocks, e: Explanation, rest: str) -> None:
+    if not rest.isdecimal() or int(rest) not in e.steps:
+        raise ValueError(f"There is no part 'tensor/{rest}'; explained steps are {list(e.steps)}.")
+    columns = _columns(e)
+    for prefix, layers, _ in _readings(e):
+        values = e.visual_gradients(int(rest), twice=bool(prefix))[layers][..., columns]
+        if _exact(e):
+            blocks.add(f"{prefix}tensor/{rest}", values, "f4")
+        else:
+            blocks.quantise(f"{prefix}tensor/{rest}", values, "i1")
+
+
+def _attention(blocks: Blocks, e: Explanation, rest: str) -> None:
+    if rest or e.attention is None:
+        raise ValueError("The attention rows were not kept; explain again with attention=True.")
+    rows = np.stack([step.mean(1) for step in e.attention])
+    blocks.quantise("attention", rows[..., e.layout.tokens_of(0)], "u1")
+    blocks.add("attention/image", rows[..., e.layout.is_image].sum(-1), "f4")
+
+
+def _split(e: Explanation, rest: str) -> tuple[str, Filter]:
+    """A part's text set and reading, as Python has them."""
+    text_set, _, word = rest.partition("/")
+    found = next((level for level in LEVELS if str(level) == word), None)
+    if text_set not in text_sets(e) or found is None:
+        raise ValueError(
+            f"There are no numbers for {rest!r}; text sets are {', '.join(text_sets(e))}, "
+            f"readings {', '.join(map(str, LEVELS))}."
+        )
+    return text_set, found
+
+
+def _columns(e: Explanation) -> Int[np.ndarray, " cell"]:
+    """Places of the first image's cells among the visual tokens, row-major."""
+    return np.searchsorted(visual_tokens(e.layout), e.layout.tokens_of(0))
+
+
+def _detail(e: Explanation) -> Float32[np.ndarray, " cell"]:
+    """Deviation of the brightness within each cell, 0–1: what a patch has to show."""
+    grid = e.layout.grids[0]
+    down, across = coverage_weights(grid)
+    grey = e.example.image.astype(float).mean(-1) / 255
+    mean, square = (down @ values @ across.T for values in (grey, grey**2))
+    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)).ravel(), np.float32)

@@ -1,0 +1,71 @@
+/** What stands behind the view: a kernel that computes on request, or nothing but the page itself. */
+
+import { type ReadonlySignal, signal } from "@preact/signals-core";
+import type { Explanation, Outline, Picture } from "./wire";
+
+export interface Job {
+  kind: "ask" | "check";
+  text: string;
+  done: number;
+  total: number;
+  /** The words that were generated so far. */
+  words: readonly string[];
+  /** When it began, in milliseconds. */
+  since: number;
+}
+
+/** What hiding a region, and hiding all else, does to a word: natural log-probabilities. */
+export interface Check {
+  steps: number[];
+  word: string;
+  area: number;
+  how: string;
+  log_prob: number;
+  hidden: number;
+  kept: number;
+  drop: number;
+}
+
+export interface Host {
+  /** A kernel answers. */
+  connected: ReadonlySignal<boolean>;
+  /** Name of the model that can be asked; empty without one. */
+  model: ReadonlySignal<string>;
+  /** The one that runs, if any. */
+  job: ReadonlySignal<Job | null>;
+  /** What cannot be had now, in words. */
+  problem: ReadonlySignal<string>;
+  /** An image taken in by `load`, to be asked about. */
+  picture: ReadonlySignal<Picture | null>;
+  /** Have parts of the numbers brought; they arrive in the explanation. */
+  want(e: Explanation, parts: string[]): Promise<void>;
+  ask(prompt: string): Promise<void>;
+  check(words: number[][], region: Outline, how: string): Promise<Check[]>;
+  cancel(): void;
+  load(file: File): Promise<void>;
+  /** The view as one offline page. */
+  page(): Promise<Uint8Array>;
+}
+
+const refuse = () => Promise.reject(new Error("This copy has no model behind it: ask and check in a notebook."));
+
+/** A page by itself. */
+export function pageHost(): Host {
+  const problem = signal("");
+  return {
+    connected: signal(false),
+    model: signal(""),
+    job: signal(null),
+    picture: signal(null),
+    problem,
+    want() {
+      problem.value = "This copy does not hold the numbers for this choice; a notebook with its kernel does.";
+      return Promise.resolve();
+    },
+    ask: refuse,
+    check: refuse,
+    cancel() {},
+    load: refuse,
+    page: refuse,
+  };
+}
