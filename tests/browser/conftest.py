@@ -15,18 +15,16 @@ from dexar_widgets.doctor import browser as installed_browser
 from dexar_widgets.explanation import Explanation
 from tests.browser.hosts.notebook import Notebook, write
 from tests.browser.hosts.servers import Server, jupyter, marimo
+from tests.browser.view import View
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-# what the hosts themselves complain about, without any widget
-OF_THE_HOSTS = (
-    "Could not restore the debugger state",  # JupyterLab, when a notebook closes with its kernel
-    "Cannot read properties of undefined (reading 'schema')",  # Notebook 7, while it opens
-)
+# what JupyterLab complains about when a notebook closes with its kernel, with or without a widget
+OF_THE_HOST = "Could not restore the debugger state"
 SCREEN = {"width": 1280, "height": 900}
-Open = Callable[..., "View"]
+Open = Callable[..., View]
 NUMBERS = itertools.count()
 OpenNotebook = Callable[..., Notebook]
 RunApp = Callable[[str], object]
@@ -46,53 +44,6 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
         yield browser
         browser.close()
-
-
-class View:
-    """One opened view, and what it says: the whole page of a file, or one output of a notebook's page."""
-
-    def __init__(self, page: object, trouble: list[str], root: object = None) -> None:
-        self.page = page
-        self.trouble = trouble
-        self.root = page.locator("body") if root is None else root
-
-    def word(self, index: int) -> object:
-        """An option of the answer's list of words."""
-        return self.root.locator(".wordlist [role=option]").nth(index)
-
-    def set(self, group: str, choice: str) -> None:
-        """Choose one of a row of radio buttons."""
-        self.root.get_by_role("radiogroup", name=group).get_by_role("radio", name=choice).check()
-
-    def chosen(self) -> list[int]:
-        """Indices of the chosen words."""
-        return self.root.locator(".wordlist [role=option]").evaluate_all(
-            "all => all.flatMap((o, i) => o.ariaSelected === 'true' ? [i] : [])"
-        )
-
-    def counts(self) -> dict[str, int]:
-        """Heads kept of heads, words silenced of words."""
-        found = self.root.locator(".counts").evaluate("line => ({...line.dataset})")
-        return {name: int(value) for name, value in found.items()}
-
-    def peak(self) -> tuple[int, int]:
-        """Row and column of the map's largest value."""
-        data = self.map_data()
-        return int(data["row"]), int(data["col"])
-
-    def map_data(self) -> dict[str, str]:
-        """The canvas's own account of the map."""
-        return self.root.locator(".stage canvas").first.evaluate("canvas => ({...canvas.dataset})")
-
-    def pixels(self) -> list[int]:
-        """RGBA of the overlay, row-major."""
-        return self.root.locator(".stage canvas").first.evaluate(
-            "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
-        )
-
-    def text(self, selector: str) -> str:
-        """The text of an element, white space collapsed."""
-        return " ".join(self.root.locator(selector).first.inner_text().split())
 
 
 @pytest.fixture
@@ -135,12 +86,17 @@ def show(chromium: object, tmp_path: Path) -> Iterator[Open]:
 def listen(page: object, trouble: list[str]) -> None:
     """Collect a host's errors, and the requests that leave the machine."""
 
-    def complain(said: str) -> None:
-        if not any(known in said for known in OF_THE_HOSTS):
-            trouble.append(said)
+    def console(message: object) -> None:
+        if message.type == "error" and OF_THE_HOST not in message.text:
+            trouble.append(f"console: {message.text}")
 
-    page.on("console", lambda message: message.type == "error" and complain(f"console: {message.text}"))
-    page.on("pageerror", lambda error: complain(f"error: {error}"))
+    def error(error: object) -> None:
+        # Jupyter's own scripts throw too, when a notebook opens or the theme changes; a widget's module is a blob
+        if "/static/" not in error.stack or "blob:" in error.stack:
+            trouble.append(f"error: {error}\n{error.stack}")
+
+    page.on("console", console)
+    page.on("pageerror", error)
     page.on(
         "request",
         lambda request: (

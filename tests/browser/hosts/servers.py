@@ -41,11 +41,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 class Server:
-    """A running server, and the folder that it serves."""
+    """A running server, the folder that it serves, and the one that holds its settings."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, home: Path) -> None:
         self.url = url
         self.folder = folder
+        self.home = home
 
     def ask(self, path: str, *, method: str = "GET", body: object = None) -> object:
         """A call of its REST interface."""
@@ -66,7 +67,7 @@ def running(command: Sequence[str], url: str, folder: Path, *, home: Path) -> It
         )
         try:
             _wait(process, url, said)
-            yield Server(url, folder)
+            yield Server(url, folder, home)
         finally:
             process.terminate()
             try:
