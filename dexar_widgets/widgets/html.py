@@ -14,7 +14,7 @@ from dexar_widgets.widgets import wire
 __all__ = ["PAGE_BYTES", "page", "script_of"]
 
 STATIC = Path(__file__).with_name("static")
-PAGE_BYTES = 1_400_000
+PAGE_BYTES = 800_000
 """A page holds the parts that fit into this many bytes, and ``open`` in any case."""
 
 _PAGE = """<!doctype html>

@@ -82,7 +82,7 @@ def test_an_answer_that_is_silenced_throughout_says_so(show):
 
 def test_what_a_summary_does_not_hold_is_not_offered(show):
     view = show(CASES["summary_only"]())
-    assert view.page.get_by_text("Top share").count() == 0
+    assert view.page.get_by_role("radiogroup", name="Head filter").get_by_text("Top share").count() == 0
     assert view.page.get_by_label("Positive gradients only").is_disabled()
     view.page.get_by_label("Which text the image is compared with").select_option("released")
     assert view.text(".summary").startswith(("Peak ", "The map is"))

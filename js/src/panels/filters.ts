@@ -84,7 +84,8 @@ const presetSentence = (s: State) =>
 
 /** None, max, or the mean of a top share, the share on a slider. */
 function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
-  const shares = s.e.header.levels.filter((known) => known !== "max");
+  const summed = which === "headFilter" && s.e.header.keep === "summary"; // heads were summed already
+  const shares = summed ? [] : s.e.header.levels.filter((known) => known !== "max");
   const chosen = s[which];
   const kind = (): string => (chosen.value === "none" || chosen.value === "max" ? chosen.value : "share");
   let share: Level = shares[1] ?? shares[0] ?? "max";
