@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dexar_widgets.files import read
     from dexar_widgets.verbs import explain
     from dexar_widgets.vlm import VLM, load, models
+    from dexar_widgets.widgets.explorer import Explorer
 
     __version__: str
 
@@ -31,9 +32,10 @@ _HOME = {
     "VLM": "vlm",
     "load": "vlm",
     "models": "vlm",
+    "Explorer": "widgets.explorer",
 }
 
-__all__ = ["VLM", "Check", "Explanation", "check", "explain", "lab", "load", "models", "read"]
+__all__ = ["VLM", "Check", "Explanation", "Explorer", "check", "explain", "lab", "load", "models", "read"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,17 +10,21 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
+    from dexar_widgets.types import HeatMap
 
 __all__ = ["picture", "shaded"]
 
 _LONGEST_SIDE = 448
 
 
-def picture(e: "Explanation") -> bytes:
-    """The answer's map over the image, as a PNG of at most 448 pixels a side."""
+def picture(
+    e: "Explanation", heat: "HeatMap | None" = None, *, colours: str | None = None, opacity: float = 0.6
+) -> bytes:
+    """A map over the image, as a PNG of at most 448 pixels a side; by default the whole answer's."""
     from dexar_widgets.figures import overlay  # figures imports explanations
 
-    shown = Image.fromarray(overlay(e.example.image, e.sequence_map()))
+    heat = e.sequence_map() if heat is None else heat
+    shown = Image.fromarray(overlay(e.example.image, heat, colours=colours, opacity=opacity))
     scale = _LONGEST_SIDE / max(shown.size)
     size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
     buffer = io.BytesIO()

@@ -23,13 +23,15 @@ NUMPY_ONLY = [
     "tables",
     "images",
     "widgets.wire",
+    "widgets.explorer",
 ]
 TOP = ["explain", "causal", "lab", "evaluation", "widgets", "cli", "doctor", "figures"]
 ENGINE_ROOM = ["hooks", "engine", "families", "methods", "metrics"]
 EXTRAS = {"pyarrow", "xarray", "accelerate"}
 CORE = {
     *("numpy", "pandas", "PIL", "plotly", "jaxtyping", "safetensors", "torch", "transformers", "typer", "rich"),
-    *("anywidget", "ipywidgets", "huggingface_hub", "tokenizers"),  # the last two come with transformers
+    *("anywidget", "ipywidgets", "traitlets", "IPython"),  # the last two come with ipywidgets
+    *("huggingface_hub", "tokenizers"),  # they come with transformers
 }
 PLUGINS = ["families", "methods", "metrics"]
 

@@ -1,0 +1,107 @@
+"""A view without its widget: what it says in words, and its map as a picture; for whatever shows no widgets."""
+
+import io
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from dexar_widgets.display import picture
+from dexar_widgets.maps import on_grid, status_of, visual_tokens
+from dexar_widgets.types import HeatMap
+
+if TYPE_CHECKING:
+    from dexar_widgets.widgets.explorer import Explorer
+    from dexar_widgets.widgets.view import View
+
+__all__ = ["bundle", "frame", "heatmap", "in_words"]
+
+_COLOURS = 256  # a palette: a third of the bytes, so that a notebook stays small
+_HEIGHT = 900  # pixels of the frame; a page without a kernel is about as high on a laptop's screen
+
+
+def heatmap(view: "View") -> HeatMap:
+    """The map that the view shows, as `Explanation.heatmap` and `Explanation.sequence_map` have it."""
+    e, options = view.shown(), view.options()
+    given = {name: value for name, value in options.as_dict().items() if name != "magnitude"}
+    if view.method == "attention":
+        return _attention(view)
+    return e.heatmap(view.steps, **given) if view.steps else e.sequence_map(**given)  # type: ignore[arg-type]
+
+
+def _attention(view: "View") -> HeatMap:
+    """Attention to each cell: mean over heads and the chosen layers, summed over the chosen steps."""
+    e, options = view.shown(), view.options()
+    assert e.attention is not None  # `method` takes "attention" only where rows were kept
+    steps = tuple(view.steps) or e.steps
+    rows = e.attention[[e.steps.index(step) for step in steps]][:, np.isin(e.layers, options.layers)]
+    cells = on_grid(rows.mean((1, 2)).sum(0)[visual_tokens(e.layout)], e.layout, 0)
+    return HeatMap(
+        cells, e.layout.grids[0], "attention", steps, {"layers": options.layers}, status_of(cells, weighted=True)
+    )
+
+
+def in_words(explorer: "Explorer") -> str:
+    """What is shown, in a few lines: the question and answer, which map, where it peaks, which words are silenced."""
+    if not explorer.sources:
+        vlm = explorer.vlm
+        return f"Explorer of {vlm.name if vlm else 'no model'}: nothing was asked yet."
+    e = explorer.sources[0]
+    lines = [f"Asked: {e.example.prompt}", f"Answered: {e.generation.text}"]
+    try:
+        heat = heatmap(explorer)
+    except ValueError as error:
+        return "\n".join([*lines, f"No map: {error}"])
+    words = dict.fromkeys(e.generation.word_of(step).text.strip() for step in explorer.steps)
+    whose = ", ".join(f"“{word}”" for word in words) or "the whole answer"
+    options = explorer.options()
+    first, last = options.layers[0], options.layers[-1]
+    layers = f"layer {first}" if first == last else f"layers {first}–{last}"
+    lines.append(f"Map of {whose}: {layers}, head filter {options.head_filter}, method {explorer.method}.")
+    if heat.status == "ok":
+        row, col = heat.peak
+        lines.append(f"Peak: row {row + 1}, column {col + 1} of {heat.grid.rows}×{heat.grid.cols} cells.")
+    else:
+        lines.append(f"The map is {heat.status}.")
+    silenced = dict.fromkeys(f"“{record.word}”" for record in e.silenced(options))
+    lines.append(f"Silenced words: {', '.join(silenced) or 'none'}.")
+    return "\n".join(lines)
+
+
+def bundle(explorer: "Explorer") -> dict[str, str]:
+    """What every host can show: text, and a PNG where there is an image."""
+    data = {"text/plain": in_words(explorer)}
+    png = _png(explorer)
+    return data if png is None else data | {"image/png": b64encode(png).decode()}
+
+
+def _png(explorer: "Explorer") -> bytes | None:
+    """The map over the image; the image alone where there is no map to show."""
+    if not explorer.sources:
+        pixels = explorer.image
+        return None if pixels is None else _small(Image.fromarray(pixels))
+    e = explorer.sources[0]
+    try:
+        heat = heatmap(explorer)
+    except ValueError:
+        return _small(Image.fromarray(e.example.image))
+    colours = explorer.colormap if explorer.relu else None
+    found = picture(e, heat, colours=colours, opacity=explorer.opacity)
+    return _small(Image.open(io.BytesIO(found)))
+
+
+def _small(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.thumbnail((448, 448))
+    image.convert("RGB").quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def frame(page: str) -> str:
+    """A page inside a frame that may run its script and save files, and nothing else."""
+    source = page.replace("&", "&amp;").replace("'", "&#39;")
+    return (
+        f'<iframe title="Explanation, interactive" sandbox="allow-scripts allow-downloads" width="100%" '
+        f'height="{_HEIGHT}" style="border:0" srcdoc=\'{source}\'></iframe>'
+    )
