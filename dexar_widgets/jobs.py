@@ -6,6 +6,7 @@
 What runs inside a job calls `check`, `progress` and `holding`; outside a job they cost next to nothing.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -27,6 +28,8 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Result = TypeVar("Result")
 
 _APART = 0.05  # seconds between two reports, and between two looks at a lock: what a person calls at once
+
+_LAST_WAIT = 5.0  # seconds that the end of the process waits for a job
 
 
 class Cancelled(Exception):
@@ -65,6 +68,7 @@ class Job(Generic[Result]):
         self.id = id
         self.state: State = "queued"
         self.error: BaseException | None = None
+        self._result: Any = None
         self._work, self._on_progress, self._on_done = work, on_progress, on_done
         self._thread: threading.Thread = thread(target=self._run, name=f"job {id}", daemon=True)
         self._queue: deque[Job[Any]] = deque()
@@ -106,7 +110,8 @@ class Job(Generic[Result]):
             raise Cancelled("The job was cancelled.")
         if self.error is not None:
             raise self.error
-        return self._result
+        found: Result = self._result
+        return found
 
     def _run(self) -> None:
         outside = _current.set(self)
@@ -118,8 +123,7 @@ class Job(Generic[Result]):
         except Cancelled:
             state = "cancelled"
         except BaseException as error:  # noqa: BLE001 (whatever it is, `result` raises it)
-            _let_go(error)
-            self.error = error
+            self.error = _without_traceback(error)
         finally:
             _current.reset(outside)
         self._end(state)
@@ -129,6 +133,8 @@ class Job(Generic[Result]):
         with _lock:
             self.state = "cancelled" if self._cancelled else state
             self._ending_in = threading.get_ident()
+        if self.state == "cancelled":
+            self.error = self._result = None
         if self._withheld is not None:
             _tell(self._on_progress, self._withheld)
         _tell(self._on_done, self)
@@ -246,6 +252,17 @@ def holding(lock: threading.RLock) -> Iterator[None]:
         lock.release()
 
 
+@atexit.register
+def _stop_all() -> None:
+    """Torch aborts a process that is torn down while it works in another thread."""
+    with _lock:
+        unended = [job for queue in _queues.values() for job in queue]
+    for job in reversed(unended):  # the queued ones first, so that none of them begins
+        job.cancel()
+    for job in unended:
+        job._ended.wait(_LAST_WAIT)
+
+
 def _tell(listener: Callable[[Any], object] | None, news: Any) -> None:
     if listener is None:
         return
@@ -255,8 +272,8 @@ def _tell(listener: Callable[[Any], object] | None, news: Any) -> None:
         _log.exception("A view's callback failed; its job goes on.")
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Empty the frames of a traceback, which stays readable but would keep the model and its tensors alive."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+def _without_traceback(error: BaseException) -> BaseException:
+    """The error with its traceback as a note: as it is, it would keep the model and its tensors alive."""
+    error.add_note("".join(["In the job: ", *traceback.format_exception(error)]))
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
