@@ -95,7 +95,11 @@ export function listen(s: State, root: HTMLElement): () => void {
         },
         { signal },
       );
-    root.addEventListener("pointerdown", () => root.contains(page.activeElement) || root.focus(), { signal });
+    root.addEventListener(
+      "pointerdown",
+      () => root.contains(page.activeElement) || root.focus({ preventScroll: true }),
+      { signal },
+    );
   }
   return () => {
     ends.abort();
