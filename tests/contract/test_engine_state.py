@@ -7,7 +7,6 @@ import cases
 import numpy as np
 import pytest
 import torch
-from transformers import AttentionInterface
 
 from dexar_widgets import engine
 
@@ -33,33 +32,6 @@ ENTRIES = {
     ),
     "score": lambda handle, request, said: engine.score(handle, request, said.generation.ids),
 }
-
-
-def snapshot(model):
-    """Everything about a model, and about the process, that the engine could have changed."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    configs = {name: module.config for name, module in model.named_modules() if hasattr(module, "config")}
-    return {
-        "mode": {name: module.training for name, module in model.named_modules()},
-        "hooks": {
-            (name, kind): list(getattr(module, kind)) for name, module in model.named_modules() for kind in hooks
-        },
-        "own attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
-        "requires_grad": {name: weight.requires_grad for name, weight in model.named_parameters()},
-        "gradients": {name: weight.grad for name, weight in model.named_parameters()},
-        "dtype": {name: weight.dtype for name, weight in model.named_parameters()},
-        "weights": {name: weight.double().sum().item() for name, weight in model.named_parameters()},
-        "attention": {name: config._attn_implementation for name, config in configs.items()},
-        "parts' attention": {
-            (name, part): getattr(config, part)._attn_implementation
-            for name, config in configs.items()
-            for part in config.sub_configs
-        },
-        "config": {name: config.to_dict() for name, config in configs.items()},
-        "generation_config": model.generation_config.to_dict(),
-        "torch": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_rng_state().tolist()),
-        "attention functions": AttentionInterface()["sdpa"],
-    }
 
 
 @contextmanager
@@ -94,10 +66,10 @@ def test_the_model_is_left_as_it_was_found(variant, entry, fails, monkeypatch):
     with failing(_last_mlp(handle)) if fails and entry != "encode" else nullcontext():
         if fails and entry == "encode":
             monkeypatch.setattr(handle.family, "layout", _fail)
-        before = snapshot(handle.model)
+        before = cases.snapshot(handle.model)
         with pytest.raises(RuntimeError, match="injected") if fails else nullcontext():
             ENTRIES[entry](handle, request, said)
-        after = snapshot(handle.model)
+        after = cases.snapshot(handle.model)
     for what, state in before.items():
         assert after[what] == state, what
 
