@@ -1,6 +1,7 @@
 /** The keyboard: what every key does, and the help that lists them. */
 
-import { el, watch } from "./dom";
+import { el } from "./dom";
+import { historyOf } from "./history";
 import { moveWord } from "./panels/words";
 import { allLayers, moveLayer, type State } from "./state";
 
@@ -10,8 +11,15 @@ interface Key {
   /** As the help shows it, and what it does. */
   label: string;
   text: string;
-  act?: (s: State, event: KeyboardEvent) => void;
+  act?: (s: State, event: KeyboardEvent, root: HTMLElement) => void;
+  /** Also while a lesson has locked the controls. */
+  always?: true;
 }
+
+const lessonButton = (root: HTMLElement, key: string): HTMLElement | null =>
+  root.querySelector(`.lesson .${key === "PageUp" ? "back" : "next"}`);
+
+export const openHelp = (root: Element): void => root.querySelector<HTMLDialogElement>("dialog.help")?.showModal();
 
 const flip = (s: State, which: "headFilter" | "fillerFilter"): void => {
   s[which].value = s[which].value === "none" ? "max" : "none";
@@ -27,16 +35,26 @@ export const KEYS: Key[] = [
   {
     keys: ["Escape"],
     label: "Esc",
-    text: "the whole answer",
+    text: "the whole answer; unlocks what a lesson has locked",
     act: (s) => {
-      s.chosen.value = [];
+      if (s.locked.value) s.locked.value = false;
+      else s.chosen.value = [];
     },
+    always: true,
   },
   {
     keys: ["[", "]"],
     label: "[ ]",
     text: "one layer back, on; a range moves as it is",
     act: (s, { key }) => moveLayer(s, key === "[" ? -1 : 1),
+  },
+  {
+    keys: [" "],
+    label: "Space",
+    text: "play through the layers, pause",
+    act: (s) => {
+      s.playing.value = !s.playing.value;
+    },
   },
   { keys: ["a"], label: "A", text: "all layers", act: allLayers },
   { keys: ["h"], label: "H", text: "head filter off, on", act: (s) => flip(s, "headFilter") },
@@ -58,71 +76,93 @@ export const KEYS: Key[] = [
     },
   },
   { keys: [], label: "Arrows", text: "on the map: from cell to cell" },
+  { keys: [], label: "Ctrl Z", text: "undo; with Shift, or Ctrl Y, redo" },
   {
-    keys: ["?"],
-    label: "?",
-    text: "this help",
-    act: (s) => {
-      s.helpOpen.value = true;
-    },
+    keys: ["PageUp", "PageDown"],
+    label: "PgUp PgDn",
+    text: "in a lesson: back, on",
+    act: (_, { key }, root) => lessonButton(root, key)?.click(),
+    always: true,
   },
+  { keys: ["?"], label: "?", text: "this help", act: (_, __, root) => openHelp(root), always: true },
 ];
 
 const byKey = new Map(KEYS.flatMap((key) => key.keys.map((name) => [name, key] as const)));
+
+/** Keep a notebook's own keys (d d, b, Shift+Enter …) off the view while it has the focus; those with a modifier go on. */
+export function shield(root: HTMLElement): void {
+  root.tabIndex = -1;
+  for (const name of ["keydown", "keyup", "keypress"])
+    root.addEventListener(name, (event) => {
+      const { ctrlKey, metaKey, altKey } = event as KeyboardEvent;
+      if (!ctrlKey && !metaKey && !altKey) event.stopPropagation();
+    });
+  root.addEventListener("pointerdown", () => {
+    const { activeElement } = root.getRootNode() as Document;
+    if (!root.contains(activeElement)) root.focus({ preventScroll: true });
+  });
+}
 
 /** Let keys work the view: on a page everywhere, in a notebook while the view has the focus. */
 export function listen(s: State, root: HTMLElement): () => void {
   const ends = new AbortController();
   const { signal } = ends;
   const page = root.ownerDocument;
-  const embedded = root.classList.contains("embedded");
-  const place = embedded ? root : page;
   const release = () => {
     s.bare.value = false;
   };
+  const place = root.classList.contains("embedded") ? root : page;
   place.addEventListener("keydown", (event) => onKey(s, root, event as KeyboardEvent), { signal });
   page.addEventListener("keyup", (event) => event.key.toLowerCase() === "u" && release(), { signal });
   page.defaultView?.addEventListener("blur", release, { signal });
-  if (embedded) {
-    root.tabIndex = -1;
-    // A notebook's own keys (d d, b, Enter …) rest while the view has the focus; shortcuts with a modifier go on.
-    for (const name of ["keydown", "keyup", "keypress"])
-      root.addEventListener(
-        name,
-        (event) => {
-          const { ctrlKey, metaKey, altKey } = event as KeyboardEvent;
-          if (!ctrlKey && !metaKey && !altKey) event.stopPropagation();
-        },
-        { signal },
-      );
-    root.addEventListener(
-      "pointerdown",
-      () => root.contains(page.activeElement) || root.focus({ preventScroll: true }),
-      { signal },
-    );
-  }
   return () => {
     ends.abort();
     release();
   };
 }
 
+const TYPED = "select, textarea, input:not([type=range], [type=radio], [type=checkbox])";
+
 /** Keys act on the view unless a control needs them, or a modifier makes them the browser's. */
 function onKey(s: State, root: HTMLElement, event: KeyboardEvent): void {
-  const at = event.target as HTMLElement | null;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || s.helpOpen.value || s.locked.value)
-    return;
-  if (at?.matches("select, input[type=text], input[type=number], textarea")) return;
-  const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
-  if (arrow && at?.matches("input, [role=tab]")) return;
-  const key = byKey.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
-  if (!key?.act || (event.key === " " && at?.matches("button, input, summary, [role=option]"))) return;
+  const at = event.target as Element | null;
+  if (event.defaultPrevented || at?.matches?.(TYPED) || root.querySelector("dialog[open]")) return;
+  const act = actionOf(s, root, event);
+  if (!act) return;
   event.preventDefault();
-  key.act(s, event);
-  if (arrow && at?.matches("[role=option]")) root.querySelector<HTMLElement>("[role=option][tabindex='0']")?.focus();
+  act();
+  if (isAcross(event) && at?.matches("[role=option]"))
+    root.querySelector<HTMLElement>("[role=option][tabindex='0']")?.focus();
 }
 
-export function helpDialog(s: State): HTMLElement {
+const isAcross = ({ key }: KeyboardEvent): boolean => key === "ArrowLeft" || key === "ArrowRight";
+
+/** What a key would do here; null where it is for a control, the browser or the notebook. */
+function actionOf(s: State, root: HTMLElement, event: KeyboardEvent): (() => void) | null {
+  const at = event.target as Element | null;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const { ctrlKey, metaKey, altKey } = event;
+  // Many layouts reach the brackets through Alt or AltGr, which Windows reports as Ctrl and Alt.
+  if ((ctrlKey || metaKey || altKey) && !(altKey && "[]".includes(name))) return chord(s, name, event);
+  const key = byKey.get(name);
+  if (!key?.act || (s.locked.value && !key.always)) return null;
+  if (FOR_CONTROLS[name] && at?.matches(FOR_CONTROLS[name])) return null;
+  if (name.startsWith("Page") && !lessonButton(root, name)) return null;
+  return () => key.act?.(s, event, root);
+}
+
+const FOR_CONTROLS: Record<string, string> = {
+  " ": "button, input, summary, [role=option]",
+  ArrowLeft: "input, [role=tab]",
+  ArrowRight: "input, [role=tab]",
+};
+
+function chord(s: State, name: string, { altKey, shiftKey }: KeyboardEvent): (() => void) | null {
+  const to = { z: shiftKey ? "redo" : "undo", y: "redo" }[name] as "undo" | "redo" | undefined;
+  return altKey || s.locked.value || !to ? null : () => historyOf(s)[to]();
+}
+
+export function helpDialog(): HTMLElement {
   const close = el("button", { type: "button" }, "Close");
   const rows = KEYS.flatMap(({ label, text }) => [
     el("dt", {}, ...label.split(" ").flatMap((key) => [el("kbd", {}, key), " "])),
@@ -130,7 +170,7 @@ export function helpDialog(s: State): HTMLElement {
   ]);
   const dialog = el(
     "dialog",
-    { "aria-label": "Keys and help" },
+    { class: "help", "aria-label": "Keys and help", closedby: "any" },
     el("h2", {}, "Keys"),
     el("dl", {}, ...rows),
     el("h2", {}, "What the map is"),
@@ -144,11 +184,5 @@ export function helpDialog(s: State): HTMLElement {
     close,
   );
   close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => {
-    s.helpOpen.value = false;
-  });
-  watch(() => {
-    if (s.helpOpen.value && !dialog.open) dialog.showModal();
-  });
   return dialog;
 }

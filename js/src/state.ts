@@ -77,7 +77,8 @@ export interface State extends Choice {
   bare: Signal<boolean>;
   /** The cell under the pointer or the cell cursor. */
   cell: Signal<number | null>;
-  helpOpen: Signal<boolean>;
+  /** The layers pass by one after another. */
+  playing: Signal<boolean>;
   /** A guess is asked for: the map stays hidden. */
   veiled: Signal<boolean>;
   /** Controls that a lesson has locked. */
@@ -125,7 +126,7 @@ export function createState(sources: readonly Explanation[], host: Host): State 
     tab: signal("Filters"),
     bare: signal(false),
     cell: signal<number | null>(null),
-    helpOpen: signal(false),
+    playing: signal(false),
     veiled: signal(false),
     locked: signal(false),
   };

@@ -23,7 +23,7 @@ export function mount(root: HTMLElement, s: State, lesson: readonly LessonStep[]
       el("div", { class: "side" }, layersPanel(s), tabs(s, lesson)),
     ),
     footer(s),
-    helpDialog(s),
+    helpDialog(),
   ]);
   const unlisten = listen(s, root);
   root.replaceChildren(...parts);

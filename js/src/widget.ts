@@ -3,6 +3,7 @@
 import { effect, type Signal, signal, untracked } from "@preact/signals-core";
 import { el } from "./dom";
 import { bytesOf, Kernel, type Model } from "./kernel";
+import { shield } from "./keys";
 import { createState, type State } from "./state";
 import style from "./style.css";
 import { followTheme } from "./theme";
@@ -135,6 +136,7 @@ function render({ model, el: place }: Props): () => void {
   const session = sessionOf(model);
   const root = el("div", { class: "dexar embedded" });
   place.append(el("style", {}, style), root);
+  shield(root);
   const unfollow = followTheme(root);
   let take = () => {};
   const follow = effect(() => {

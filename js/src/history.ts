@@ -1,0 +1,61 @@
+/** Undo and redo of the view's state: everything that a notebook can set, but notes and the open tab. */
+
+import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals-core";
+import type { State } from "./state";
+import { readTraits, type Traits, writeTraits } from "./traits";
+
+/** Changes that follow one another within so many milliseconds, as of a drag, are one. */
+export const PAUSE = 400;
+export const MOST = 200;
+
+export interface History {
+  /** Earlier and undone views as JSON, the nearest last. */
+  past: ReadonlySignal<readonly string[]>;
+  future: ReadonlySignal<readonly string[]>;
+  undo(): void;
+  redo(): void;
+}
+
+function snapshot(s: State): string {
+  const { notes, display, ...view } = readTraits(s);
+  const { tab, ...drawn } = display;
+  return JSON.stringify({ ...view, display: drawn });
+}
+
+const histories = new WeakMap<State, History>();
+
+/** The one history of a view's state, kept from the first time it is asked for. */
+export function historyOf(s: State): History {
+  const history = histories.get(s) ?? untracked(() => record(s));
+  histories.set(s, history);
+  return history;
+}
+
+function record(s: State): History {
+  const past = signal<readonly string[]>([]);
+  const future = signal<readonly string[]>([]);
+  let now = snapshot(s);
+  let changed = Number.NEGATIVE_INFINITY;
+  effect(() => {
+    const next = snapshot(s);
+    if (next === now) return;
+    const steps = past.peek();
+    const at = Date.now();
+    // A change that is taken back at once leaves nothing to undo.
+    if (at - changed > PAUSE) past.value = [...steps, now].slice(-MOST);
+    else if (steps.at(-1) === next) past.value = steps.slice(0, -1);
+    future.value = [];
+    changed = at;
+    now = next;
+  });
+  const move = (from: typeof past, to: typeof past) => {
+    const target = from.peek().at(-1);
+    if (target === undefined) return;
+    from.value = from.peek().slice(0, -1);
+    to.value = [...to.peek(), now];
+    now = target;
+    changed = Number.NEGATIVE_INFINITY;
+    writeTraits(s, JSON.parse(target) as Partial<Traits>);
+  };
+  return { past, future, undo: () => move(past, future), redo: () => move(future, past) };
+}
