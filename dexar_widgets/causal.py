@@ -85,7 +85,8 @@ def checks(
 ) -> list[Check]:
     """Check several words against one region for the price of one: three scorings of the answer.
 
-    ``steps`` holds a word, or a group of steps, after the other; the rest is as in `check`.
+    ``steps`` holds a word, or a group of steps, after the other; the rest is as in `check`. As the work of a job
+    (`dexar_widgets.jobs`) it tells how far it is, and can be cancelled.
     """
     from dexar_widgets import engine
 

@@ -28,7 +28,6 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Result = TypeVar("Result")
 
 _APART = 0.05  # seconds between two reports, and between two looks at a lock: what a person calls at once
-
 _LAST_WAIT = 5.0  # seconds that the end of the process waits for a job
 
 
@@ -172,7 +171,7 @@ class Job(Generic[Result]):
             self._withheld = found
 
 
-_lock = threading.Lock()  # guards every queue and every state; never held while foreign code runs
+_lock = threading.RLock()  # guards queues and states; re-entrant, for garbage collection may close a view at any point
 _queues: WeakKeyDictionary[object, deque[Job[Any]]] = WeakKeyDictionary()  # the first of each is the running one
 _current: ContextVar[Job[Any] | None] = ContextVar("job", default=None)
 

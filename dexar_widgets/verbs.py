@@ -44,6 +44,8 @@ def explain(
 ) -> Explanation:
     """Let the model answer a question about an image, and say which image regions drove each word.
 
+    As the work of a job (`dexar_widgets.jobs`) it tells how far it is, and can be cancelled.
+
     Parameters
     ----------
     image

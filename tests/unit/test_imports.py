@@ -118,8 +118,13 @@ def test_plug_ins_never_import_their_siblings(name):
     assert not EVER[name] & (siblings - {name})
 
 
-def test_types_imports_nothing_of_ours():
-    assert not EVER["types"] & NAMES
+@pytest.mark.parametrize("name", ["types", "jobs"])
+def test_the_lowest_level_imports_nothing_of_ours(name):
+    assert not EVER[name] & NAMES
+
+
+def test_jobs_need_the_standard_library_alone():
+    assert {module.split(".")[0] for module in EVER["jobs"]} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

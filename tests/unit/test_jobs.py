@@ -298,6 +298,19 @@ def test_a_job_that_waits_for_a_lock_can_be_cancelled(model):
         pass
 
 
+def test_a_view_may_be_collected_and_cancel_its_job_while_another_is_submitted(model, gate):
+    class Collecting(Model):
+        def __hash__(self):  # runs in the middle of submit, as a finaliser may
+            queued.cancel()
+            return 1
+
+    running, queued = jobs.submit(model, gate.work), jobs.submit(model, int)
+    assert jobs.submit(Collecting(), lambda: 3).result(SOON) == 3
+    assert (running.state, queued.state) == ("running", "cancelled")
+    gate.open.set()
+    running.result(SOON)
+
+
 def test_threads_are_made_where_the_job_is_submitted_and_start_in_turn(model, gate):
     made = []
 
