@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from dexar_widgets import registers
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.maps import coverage_weights, visual_tokens
+from dexar_widgets.maps import visual_tokens
 from dexar_widgets.options import READINGS, RELEASED_FAMILIES, TEXT_SETS, Filter, Options, TextSet
 
 __all__ = ["LEVELS", "Blocks", "opening", "part", "released", "text_sets"]
@@ -174,7 +175,7 @@ def _open(blocks: Blocks, e: Explanation, rest: str) -> None:
     blocks.extend(part(e, "maps/none"))
     blocks.extend(part(e, "maps/all/max"))
     cells = e.layout.tokens_of(0)
-    blocks.add("detail", _detail(e), "f4")
+    blocks.add("detail", registers.detail_of(e), "f4")
     if e.patch_norm is not None:
         blocks.add("norm", e.patch_norm[cells], "f4")
     if e.lens is not None:
@@ -250,12 +251,3 @@ def _split(e: Explanation, rest: str) -> tuple[str, Filter]:
 def _columns(e: Explanation) -> Int[np.ndarray, " cell"]:
     """Places of the first image's cells among the visual tokens, row-major."""
     return np.searchsorted(visual_tokens(e.layout), e.layout.tokens_of(0))
-
-
-def _detail(e: Explanation) -> Float32[np.ndarray, " cell"]:
-    """Deviation of the brightness within each cell, 0–1: what a patch has to show."""
-    grid = e.layout.grids[0]
-    down, across = coverage_weights(grid)
-    grey = e.example.image.astype(float).mean(-1) / 255
-    mean, square = (down @ values @ across.T for values in (grey, grey**2))
-    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)).ravel(), np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from dexar_widgets import registers
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Options, Preset
 from dexar_widgets.widgets import parts
@@ -100,6 +101,7 @@ def _header(e: Explanation, title: str | None) -> dict[str, Any]:
         "keep": e.keep,
         "attention": e.attention is not None,
         "lensWords": _lens_words(e),
+        "outliers": registers.report(e),
         "provenance": dict(_flat(e.provenance)),
     }
 

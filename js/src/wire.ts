@@ -63,6 +63,8 @@ export interface Header {
   attention: boolean;
   /** Text of the ids in `lens/top`. */
   lensWords: Record<string, string>;
+  /** Cells that may be register tokens, and what was found or why nothing can be. */
+  outliers: { cells: number[]; text: string };
   regions: NamedRegion[];
   /** Parts that a view opens with, and the blocks of those that came along. */
   opening: string[];

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { headWeights, keptHeads, reason, stepWeights } from "../src/filters";
 import { needed, sequenceMap, sumMap, tokenMap, upsample } from "../src/maps";
+import { need } from "../src/wire";
 import { difference, explanation, golden, NAMES, optionsOf, quantised } from "./golden";
 
 /** float32 maps in Python, float64 here. */
@@ -55,6 +56,18 @@ describe.each(NAMES)("%s agrees with Python", (name) => {
       ]);
       expect(difference([found.text.value, found.visual.value], [want.text, want.visual])).toBeLessThanOrEqual(FLOAT);
     }
+  });
+
+  it("on the attention and the lens, where they were kept", () => {
+    const { attention, lens } = golden(name);
+    expect([attention.length > 0, lens !== null]).toEqual([header.attention, e.blocks.has("lens/logit")]);
+    const paper = optionsOf(expected[0]!);
+    for (const { layers, map } of attention)
+      expect(difference(sumMap(e, every, { ...paper, layers }, "attention"), map)).toBeLessThanOrEqual(UINT8);
+    if (!lens) return;
+    expect(difference(need(e, "lens/logit").data, lens.logit)).toBeLessThanOrEqual(FLOAT);
+    expect([...need(e, "lens/rank").data]).toEqual(lens.rank);
+    expect([...need(e, "lens/top").data].map((id) => header.lensWords[id])).toEqual(lens.top);
   });
 
   it("on every pixel of the upsampled map", () => {

@@ -23,6 +23,8 @@ export interface Golden {
   expected: Expected[];
   upsampled: number[][];
   silenced: { step: number; visual: number; text: number; layer: number; head: number; token: number }[];
+  attention: { layers: [number, number]; map: number[] }[];
+  lens: { logit: number[]; rank: number[]; top: string[] } | null;
 }
 
 export const folder = join(import.meta.dirname, "../../tests/golden");

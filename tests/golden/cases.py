@@ -1,11 +1,12 @@
 """Small explanations, each with something in it that a reader of the data may get wrong."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from dexar_widgets.explanation import Explanation, collect
-from dexar_widgets.types import Example, Generation, GradientTensor, Grid, TokenLayout, Word
+from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
 
 BEFORE = [("<s>", "special"), ("USER", "system")]
 AFTER = [("\n", "prompt"), ("what", "prompt"), (" is it", "prompt"), ("ASSISTANT", "system")]
@@ -114,6 +115,34 @@ def _silence(values: np.ndarray, is_image: np.ndarray) -> None:
     values[..., 0] = np.abs(values).max() + 1
 
 
+def with_attention() -> Explanation:
+    """With attention rows, patch norms and lens; cells 0 and 7 have large norms, and cell 0 shows nothing."""
+    e = build(steps=4, grid=(4, 5), size=(50, 40), seed=9)
+    random = np.random.default_rng(9)
+    steps, layers, heads = len(e.steps), len(e.layers), e.heads
+    rows = np.exp(random.normal(size=(steps, layers, heads, len(e.layout)))) * e.gradients.allowed[:, :, None]
+    norms = np.full(len(e.layout), np.nan, np.float32)
+    norms[e.layout.tokens_of(0)] = random.uniform(9, 11, 20)
+    norms[e.layout.tokens_of(0)[[0, 7]]] = 60
+    ids = random.integers(0, 9, (steps, layers, 2))
+    words = tuple(tuple(tuple(f"<{word}>" for word in layer) for layer in step) for step in ids)
+    pixels = random.integers(100, 121, (40, 50, 3), dtype=np.uint8)
+    pixels[:10, :10] = 110
+    pixels[10:20, 20:30] = random.integers(0, 256, (10, 10, 3))
+    return replace(
+        e,
+        example=replace(e.example, image=pixels),
+        attention=(rows / rows.sum(-1, keepdims=True)).astype(np.float32),
+        patch_norm=norms,
+        lens=Lens(
+            random.normal(size=(steps, layers)).astype(np.float32),
+            random.integers(0, 99, (steps, layers)).astype(np.int32),
+            ids,
+            words,
+        ),
+    )
+
+
 CASES: dict[str, Callable[[], Explanation]] = {
     "ordinary": build,
     "twelve_layers": lambda: build(steps=3, layers=12, grid=(2, 2), size=(20, 20), seed=1),
@@ -124,4 +153,5 @@ CASES: dict[str, Callable[[], Explanation]] = {
     "one_cell": lambda: build(steps=3, grid=(1, 1), size=(9, 9), seed=6),
     "three_to_one": lambda: build(steps=3, grid=(2, 6), size=(90, 30), box=(15.0, 0.0, 75.0, 30.0), seed=7),
     "summary_only": lambda: build(keep="summary", seed=8),
+    "with_attention": with_attention,
 }

@@ -77,6 +77,23 @@ def expected(e: Explanation, choice: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def attention(e: Explanation) -> list[dict[str, Any]]:
+    """The attention itself on the image's cells: mean over heads and over the layers, summed over the steps."""
+    if e.attention is None:
+        return []
+    rows = e.attention[..., e.layout.tokens_of(0)].astype(float)
+    ends = [(0, len(e.layers) - 1), (0, 0), (1, len(e.layers) - 1)]
+    return [{"layers": [a, b], "map": rows[:, a : b + 1].mean((1, 2)).sum(0).tolist()} for a, b in ends]
+
+
+def lens(e: Explanation) -> dict[str, Any] | None:
+    """The lens as Python has it, in the order of the blocks."""
+    if e.lens is None:
+        return None
+    words = [word for step in e.lens.top_words for layer in step for word in layer]
+    return {"logit": e.lens.logit.ravel().tolist(), "rank": e.lens.rank.ravel().tolist(), "top": words}
+
+
 def golden(name: str) -> dict[str, Any]:
     """Everything one file holds."""
     e = CASES[name]()
@@ -93,6 +110,8 @@ def golden(name: str) -> dict[str, Any]:
             {"step": s.step, "visual": s.visual, "text": s.text, "layer": s.layer, "head": s.head, "token": s.token}
             for s in e.silenced()
         ],
+        "attention": attention(e),
+        "lens": lens(e),
     }
 
 
