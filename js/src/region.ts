@@ -1,9 +1,11 @@
 /** A region drawn on the image: what it covers, and how much of a map's energy lies inside. */
 
+import type { Check } from "./host";
 import type { CellMap } from "./maps";
-import type { Header, Outline } from "./wire";
+import type { Header, Outline, Region } from "./wire";
 
 type Box = [number, number, number, number];
+export type Point = [number, number];
 
 export const isBox = (outline: Outline): outline is Box => typeof outline[0] === "number";
 
@@ -12,12 +14,9 @@ const SAMPLES = 8;
 
 /** Share of each cell that a region covers, row-major; exact for a box. */
 export function cellCoverage(header: Header, outline: Outline): Float64Array {
-  const { rows, cols, box } = header.grid;
-  const [left, top, right, bottom] = box;
-  const [wide, high] = [(right - left) / cols, (bottom - top) / rows];
+  const { rows, cols } = header.grid;
   return Float64Array.from({ length: rows * cols }, (_, cell) => {
-    const x = left + wide * (cell % cols);
-    const y = top + high * Math.floor(cell / cols);
+    const [x, y, wide, high] = cellBox(header, cell);
     if (isBox(outline))
       return (
         (overlap(x, x + wide, outline[0], outline[2]) * overlap(y, y + high, outline[1], outline[3])) / wide / high
@@ -29,6 +28,13 @@ export function cellCoverage(header: Header, outline: Outline): Float64Array {
     }
     return inside / SAMPLES ** 2;
   });
+}
+
+/** The same for any region; null for a name that is not known. */
+export function coverageOf(header: Header, region: Region): Float64Array | null {
+  if (typeof region !== "string") return cellCoverage(header, region);
+  const named = header.regions.find(({ name }) => name === region);
+  return named ? Float64Array.from(named.coverage) : null;
 }
 
 const overlap = (a: number, b: number, c: number, d: number): number => Math.max(0, Math.min(b, d) - Math.max(a, c));
@@ -44,6 +50,60 @@ export function contains(polygon: readonly [number, number][], x: number, y: num
   return inside;
 }
 
+/** The pixels that two corners span: whole ones, at least one, none outside the image. */
+export function boxOf({ image }: Header, [x, y]: Point, [u, v]: Point): Box {
+  const along = (a: number, b: number, size: number) => {
+    const low = Math.min(size - 1, Math.max(0, Math.floor(Math.min(a, b))));
+    return [low, Math.min(size, Math.max(low + 1, Math.ceil(Math.max(a, b))))] as const;
+  };
+  const [left, right] = along(x, u, image.width);
+  const [top, bottom] = along(y, v, image.height);
+  return [left, top, right, bottom];
+}
+
+/** A cell's left and top edge, its width and height, in pixels. */
+export function cellBox({ grid: { rows, cols, box } }: Header, cell: number): Box {
+  const [wide, high] = [(box[2] - box[0]) / cols, (box[3] - box[1]) / rows];
+  return [box[0] + wide * (cell % cols), box[1] + high * Math.floor(cell / cols), wide, high];
+}
+
+/** The cell at a point of the image, null outside the grid. */
+export function cellAt(header: Header, [x, y]: Point): number | null {
+  const { rows, cols } = header.grid;
+  const [left, top, wide, high] = cellBox(header, 0);
+  const [row, col] = [Math.floor((y - top) / high), Math.floor((x - left) / wide)];
+  return row >= 0 && row < rows && col >= 0 && col < cols ? row * cols + col : null;
+}
+
+/** The border around cells, as an SVG path. */
+export function cellsPath(header: Header, cells: ReadonlySet<number>): string {
+  const { cols } = header.grid;
+  const edges = [...cells].map((cell) => {
+    const [x, y, wide, high] = cellBox(header, cell);
+    const [right, bottom] = [x + wide, y + high];
+    return [
+      cells.has(cell - cols) ? "" : `M${x} ${y}H${right}`,
+      cells.has(cell + cols) ? "" : `M${x} ${bottom}H${right}`,
+      cell % cols && cells.has(cell - 1) ? "" : `M${x} ${y}V${bottom}`,
+      (cell + 1) % cols && cells.has(cell + 1) ? "" : `M${right} ${y}V${bottom}`,
+    ].join("");
+  });
+  return edges.join("");
+}
+
+/** A region's border as an SVG path; of a mask, that of the cells it covers for the greater part. */
+export function outlinePath(header: Header, region: Region): string {
+  if (typeof region !== "string") {
+    if (!isBox(region)) return `M${region.join("L")}Z`;
+    const [left, top, right, bottom] = region;
+    return `M${left} ${top}H${right}V${bottom}H${left}Z`;
+  }
+  const outline = header.regions.find(({ name }) => name === region)?.outline;
+  if (outline) return outlinePath(header, outline);
+  const shares = [...(coverageOf(header, region) ?? [])];
+  return cellsPath(header, new Set(shares.flatMap((share, cell) => (share > 0.5 ? [cell] : []))));
+}
+
 /** Share of a map's positive energy within a region; NaN for an empty map. */
 export function energyInside(map: CellMap, coverage: ArrayLike<number>): number {
   let [inside, total] = [0, 0];
@@ -53,4 +113,30 @@ export function energyInside(map: CellMap, coverage: ArrayLike<number>): number 
     inside += value * coverage[cell]!;
   }
   return inside / total;
+}
+
+/** How many times the energy of a cell on one side must be that of one on the other for the map to take a side. */
+export const TIMES = 2;
+/** Nats lost from which a word is said to need what was hidden: it became e times less likely. */
+export const NATS = 1;
+
+type Side = "inside" | "outside";
+
+/** The side that a map points at, given the share of its energy and of its area that are inside; null for neither. */
+export function pointsAt(energy: number, area: number): Side | null {
+  const odds = (energy * (1 - area)) / ((1 - energy) * area);
+  return odds >= TIMES ? "inside" : odds <= 1 / TIMES ? "outside" : null;
+}
+
+/** Where a word comes from, by what hiding each side cost it, and whether the map says so. */
+export function verdict(
+  map: Side | null,
+  { log_prob, hidden, kept }: Pick<Check, "log_prob" | "hidden" | "kept">,
+): string {
+  const [inside, outside] = [log_prob - hidden >= NATS, log_prob - kept >= NATS];
+  if (inside && outside) return "needs both the region and the rest";
+  if (!inside && !outside) return "needs neither: text, or either side alone, is enough";
+  const from = inside ? "inside" : "outside";
+  const agrees = !map ? "the map takes no side" : map === from ? "the map says so" : `the map points ${map}`;
+  return `comes from what is ${from} the region; ${agrees}`;
 }

@@ -3,10 +3,10 @@
 import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
 import { hasLevel, keptHeads, type Options, stepWeights } from "./filters";
-import type { Host } from "./host";
-import { type CellMap, type Method, mapOf, needed } from "./maps";
-import { cellCoverage } from "./region";
-import type { Explanation, Level, Outline, Preset, Word } from "./wire";
+import type { Check, Host } from "./host";
+import { type CellMap, type Method, mapOf, needed, sumMap } from "./maps";
+import { coverageOf, energyInside } from "./region";
+import type { Explanation, Level, Preset, Region, Word } from "./wire";
 
 export type LayerMode = "single" | "cumulative" | "range";
 /** How the overlay is drawn: bilinear or flat cells, over or multiplied, and what the colours span. */
@@ -62,7 +62,7 @@ export interface Choice {
   opacity: Signal<number>;
   colours: Signal<ColourName>;
   display: Signal<Display>;
-  region: Signal<Outline | null>;
+  region: Signal<Region | null>;
   notes: Signal<readonly Note[]>;
   /** Name of the tab that is open. */
   tab: Signal<string>;
@@ -77,6 +77,10 @@ export interface State extends Choice {
   bare: Signal<boolean>;
   /** The cell under the pointer or the cell cursor. */
   cell: Signal<number | null>;
+  /** The cell that was clicked: which words use it is told. */
+  picked: Signal<number | null>;
+  /** What hiding a region did to the words, as the kernel measured it. */
+  checked: Signal<{ region: Region; checks: readonly Check[] } | null>;
   /** The layers pass by one after another. */
   playing: Signal<boolean>;
   /** A guess is asked for: the map stays hidden. */
@@ -96,6 +100,10 @@ export interface State extends Choice {
   counts: ReadonlySignal<Counts>;
   /** Share of each cell that the drawn region covers; null without one. */
   coverage: ReadonlySignal<Float64Array | null>;
+  /** Each explained word's own map, raw; null where its numbers are not there. */
+  wordMaps: ReadonlySignal<ReadonlyMap<Word, CellMap | null>>;
+  /** Share of each explained word's own map that the picked cell has, NaN where unknown; null while none is picked. */
+  lookup: ReadonlySignal<ReadonlyMap<Word, number> | null>;
   /** Ends what the state itself follows. */
   end(): void;
 }
@@ -121,11 +129,13 @@ export function createState(sources: readonly Explanation[], host: Host): State 
     opacity: signal(0.75),
     colours: signal<ColourName>("cividis"),
     display: signal<Display>({ smooth: true, fade: true, blend: "normal", clip: 100, scale: "own" }),
-    region: signal<Outline | null>(null),
+    region: signal<Region | null>(null),
     notes: signal<readonly Note[]>([]),
     tab: signal("Filters"),
     bare: signal(false),
     cell: signal<number | null>(null),
+    picked: signal<number | null>(null),
+    checked: signal<{ region: Region; checks: readonly Check[] } | null>(null),
     playing: signal(false),
     veiled: signal(false),
     locked: signal(false),
@@ -138,7 +148,17 @@ export function createState(sources: readonly Explanation[], host: Host): State 
   return { ...s, ...derived, end };
 }
 
-type Derived = "shown" | "options" | "weights" | "shades" | "map" | "steps" | "counts" | "coverage";
+type Derived =
+  | "shown"
+  | "options"
+  | "weights"
+  | "shades"
+  | "map"
+  | "steps"
+  | "counts"
+  | "coverage"
+  | "wordMaps"
+  | "lookup";
 
 function derive(s: Omit<State, Derived | "end">): Pick<State, Derived> {
   const { e } = s;
@@ -173,8 +193,20 @@ function derive(s: Omit<State, Derived | "end">): Pick<State, Derived> {
       words: words.length,
     };
   });
-  const coverage = computed(() => (s.region.value ? cellCoverage(e.header, s.region.value) : null));
-  return { shown, options, steps, weights, shades, map, counts, coverage };
+  const coverage = computed(() => (s.region.value ? coverageOf(e.header, s.region.value) : null));
+  const wordMaps = computed(() => {
+    const { options, method } = shown.value;
+    const own = (entries: number[]) =>
+      needed(e, entries, options, method)?.length === 0 ? sumMap(e, entries, options, method) : null;
+    return new Map(explainedWords(e).map((word) => [word, own(entriesOf(e, word))]));
+  });
+  const lookup = computed(() => {
+    const cell = s.picked.value;
+    if (cell === null) return null;
+    const only = Float64Array.from({ length: e.size.cells }, (_, at) => Number(at === cell));
+    return new Map([...wordMaps.value].map(([word, map]) => [word, map ? energyInside(map, only) : Number.NaN]));
+  });
+  return { shown, options, steps, weights, shades, map, counts, coverage, wordMaps, lookup };
 }
 
 function wantedOptions(s: Choice & Pick<State, "bare">): Options {

@@ -4,7 +4,7 @@ import { batch } from "@preact/signals-core";
 import { type ColourName, SEQUENTIAL } from "./colour";
 import type { Method } from "./maps";
 import type { Display, LayerMode, Note, State } from "./state";
-import type { Level, Outline, Preset } from "./wire";
+import type { Level, Preset, Region } from "./wire";
 
 /** Names and values as the Python traits of `explorer.py` have them: true indices, no entries. */
 export interface Traits {
@@ -21,7 +21,7 @@ export interface Traits {
   method: Method;
   colormap: ColourName;
   opacity: number;
-  selection: Outline | null;
+  selection: Region | null;
   notes: Note[];
   display: Display & { tab: string };
 }

@@ -30,6 +30,9 @@ export interface Picture {
 /** [left, top, right, bottom] or a polygon of [x, y], in pixels of the original image. */
 export type Outline = [number, number, number, number] | [number, number][];
 
+/** An outline that was drawn, or the name of one of the header's regions. */
+export type Region = Outline | string;
+
 export interface NamedRegion {
   name: string;
   outline: Outline | null;
