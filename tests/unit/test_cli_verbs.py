@@ -34,9 +34,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Loggers are shared with other tests; the built front end may not be there."""
-    script = tmp_path / "standalone.js"
-    script.write_text("// the front end")
-    monkeypatch.setattr(html, "_SCRIPT", script)
+    (tmp_path / "standalone.js").write_text("// the front end")
+    monkeypatch.setattr(html, "STATIC", tmp_path)
     logger = logging.getLogger("dexar_widgets")
     level = logger.level
     yield
