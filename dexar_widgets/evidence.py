@@ -8,11 +8,13 @@ from jaxtyping import Float, Float32, Int
 
 from dexar_widgets import filters
 from dexar_widgets.maps import layer_maps, visual_tokens
-from dexar_widgets.options import RELEASED_FAMILIES, Filter, Options, fraction_of
+from dexar_widgets.options import RELEASED_FAMILIES, Filter, Options, TextSet, fraction_of
 from dexar_widgets.summary import MAP_TEXT_SETS, LayerMaps, Summary
 from dexar_widgets.types import GradientTensor, Sensitivity, TokenLayout
 
 __all__ = ["Evidence"]
+
+_NO_TWICE = "preset='released' needs the last layer's gradients through a twice applied norm."
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Evidence:
     gradients: GradientTensor | None
     summary: Summary | None
     family: str | None
-    _known: dict[tuple[object, ...], Sensitivity] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[tuple[object, ...], dict[TextSet, Sensitivity]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def steps(self) -> Int[np.ndarray, " step"]:
@@ -62,27 +64,30 @@ class Evidence:
 
     def sensitivity(self, options: Options, reading: Filter = "max") -> Sensitivity:
         """s_vis and s_txt of all steps, layers and heads, read as ``reading`` says (``none``: as ``max``)."""
-        fraction = fraction_of(reading) or 0.0
-        twice = options.preset == "released"
-        key = (fraction, options.text_set, options.magnitude, twice)
-        if key not in self._known:
-            self.check(options)
-            once = self._measure(fraction, options, twice=False)
-            self._known[key] = (
-                once if not twice else filters.with_tail(once, self._measure(fraction, options, twice=True))
-            )
-        return self._known[key]
+        self.check(options)
+        once = self._measure(fraction_of(reading) or 0.0, options, twice=False)
+        if options.preset != "released":
+            return once
+        return filters.with_tail(once, self._measure(fraction_of(reading) or 0.0, options, twice=True))
 
     def _measure(self, fraction: float, options: Options, *, twice: bool) -> Sensitivity:
         if self.summary is not None:
             kept = self.summary.twice if twice else self.summary.once
             if kept is None:
-                raise ValueError("preset='released' needs the last layer's gradients through a twice applied norm.")
+                raise ValueError(_NO_TWICE)
             return kept.read(fraction, options.text_set, magnitude=options.magnitude)
-        tensor = filters.tail(self._tensor()) if twice else self._tensor()
-        return filters.sensitivity(
-            tensor, self.layout, reading=fraction, text_set=options.text_set, magnitude=options.magnitude
-        )
+        how = (fraction, options.magnitude, twice)
+        known = self._known.setdefault(how, {})
+        if options.text_set not in known:
+            known[options.text_set] = filters.sensitivity(
+                filters.tail(self._tensor()) if twice else self._tensor(),
+                self.layout,
+                reading=fraction,
+                text_set=options.text_set,
+                magnitude=options.magnitude,
+                alike=next(iter(known.values()), None),
+            )
+        return known[options.text_set]
 
     def head_weights(self, options: Options) -> Float[np.ndarray, "step layer head"]:
         """δ of all steps, 0 for layers and heads outside the selection."""
@@ -98,10 +103,31 @@ class Evidence:
         """One step's signed gradients on the visual tokens, by its place on the step axis."""
         tensor = self._tensor("single heads and signed gradients")
         columns = np.searchsorted(tensor.tokens, visual_tokens(self.layout))
-        values = tensor.values[place][..., columns]
+        values = tensor.values[place].take(columns, -1)
         if twice:
-            values[-1] = filters.tail(tensor).values[place, 0][..., columns]
+            if tensor.twice is None:
+                raise ValueError(_NO_TWICE)
+            values[-1] = tensor.twice[place].take(columns, -1)
         return np.asarray(values)
+
+    def all_layer_maps(self, choices: Sequence[Options]) -> Float32[np.ndarray, "choice step layer visual"]:
+        """`layer_maps` of all steps for options that differ in their filters alone, in one pass over the gradients.
+
+        Heads are summed in float32 here, which is enough for what travels with 8 bits.
+        """
+        shape = (len(choices), len(self.steps), len(self.layers), int(self.layout.is_image.sum()))
+        maps = np.zeros(shape, np.float32)
+        if self.gradients is None:
+            for choice, place in np.ndindex(shape[:2]):
+                maps[choice, place] = self._kept_maps(place, choices[choice])
+            return maps
+        relu, twice = choices[0].relu, choices[0].preset == "released"
+        weights = np.stack([self.head_weights(options) for options in choices], 2).astype(np.float32)
+        for place, step_weights in enumerate(weights):
+            gradients = self.visual_gradients(place, twice=twice)
+            heads = np.maximum(gradients, 0, out=gradients) if relu else gradients
+            maps[:, place] = np.moveaxis(step_weights @ heads, 1, 0)
+        return maps
 
     def layer_maps(self, place: int, options: Options) -> Float[np.ndarray, "layer visual"]:
         """Σ_h δ·G⁺ of one step, per layer and visual token; 0 for layers outside the selection."""
@@ -128,7 +154,7 @@ class Evidence:
         maps = _of(once, options, place)
         if options.preset == "released":
             if twice is None:
-                raise ValueError("preset='released' needs the last layer's gradients through a twice applied norm.")
+                raise ValueError(_NO_TWICE)
             maps = np.concatenate([maps[:-1], _of(twice, options, place)])
         return np.asarray(maps.astype(float) * np.isin(self.layers, options.layers)[:, None])
 

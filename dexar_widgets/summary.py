@@ -53,10 +53,10 @@ class Statistics(ByValue):
         for step, (values, allowed) in enumerate(zip(tensor.values, tensor.allowed, strict=True), first):
             jobs.check()
             for magnitude, cells in enumerate((np.maximum(values, 0), np.abs(values))):
-                read, won = measure(cells, allowed, visual, READINGS)
+                read, won = measure(cells.take(visual, -1), allowed[:, visual], visual, READINGS)
                 self.visual[magnitude, :, step], self.visual_token[magnitude, step] = read, won
                 for text_set, tokens in enumerate(texts):
-                    read, won = measure(cells, allowed, tokens, READINGS)
+                    read, won = measure(cells.take(tokens, -1), allowed[:, tokens], tokens, READINGS)
                     self.text[magnitude, text_set, :, step], self.text_token[magnitude, text_set, step] = read, won
 
     def read(self, reading: float, text_set: TextSet, *, magnitude: bool) -> Sensitivity:

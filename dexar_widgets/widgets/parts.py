@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
 from dexar_widgets import registers
 from dexar_widgets.explanation import Explanation
@@ -172,8 +172,7 @@ def _open(blocks: Blocks, e: Explanation, rest: str) -> None:
     for text_set in TEXT_SETS:
         if text_set != "released":
             blocks.extend(part(e, f"level/{text_set}/max"))
-    blocks.extend(part(e, "maps/none"))
-    blocks.extend(part(e, "maps/all/max"))
+    _maps(blocks, e, "maps/none", "maps/all/max")
     cells = e.layout.tokens_of(0)
     blocks.add("detail", registers.detail_of(e), "f4")
     if e.patch_norm is not None:
@@ -196,24 +195,24 @@ def _level(blocks: Blocks, e: Explanation, rest: str) -> None:
             blocks.add(f"{prefix}winner/{text_set}", read.text_token[:, layers], tokens)
 
 
-def _maps(blocks: Blocks, e: Explanation, name: str) -> None:
+def _maps(blocks: Blocks, e: Explanation, *names: str) -> None:
+    columns = _columns(e)
+    for prefix, layers, preset in _readings(e):
+        choices = [_map_options(e, name, preset, e.layers[layers]) for name in names]
+        for name, maps in zip(names, e.evidence.all_layer_maps(choices), strict=True):
+            blocks.quantise(f"{prefix}{name}", maps[:, layers][..., columns], "u1" if choices[0].relu else "i1")
+
+
+def _map_options(e: Explanation, name: str, preset: str, layers: tuple[int, ...]) -> Options:
     kind, rest = name.split("/", 1)
     text_set, level = ("all", "none") if rest == "none" else _split(e, rest)
-    signed = kind == "signed"
-    for prefix, layers, preset in _readings(e):
-        options = e.options(
-            preset=preset,  # type: ignore[arg-type]
-            layers=e.layers,
-            text_set=text_set,  # type: ignore[arg-type]
-            head_filter=level,
-            relu=not signed,
-        )
-        values = _layer_maps(e, options)[:, layers]
-        blocks.quantise(f"{prefix}{name}", values, "i1" if signed else "u1")
-
-
-def _layer_maps(e: Explanation, options: Options) -> Float32[np.ndarray, "step layer cell"]:
-    return e.layer_maps(options)[..., _columns(e)]
+    return e.options(
+        preset=preset,  # type: ignore[arg-type]
+        layers=layers,
+        text_set=text_set,  # type: ignore[arg-type]
+        head_filter=level,
+        relu=kind == "maps",
+    )
 
 
 def _tensor(blocks: Blocks, e: Explanation, rest: str) -> None:
