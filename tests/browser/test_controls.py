@@ -47,8 +47,8 @@ def test_a_part_of_a_word_has_its_own_map(show):
     view = show(e)
     (suitcase,) = [i for i, word in enumerate(e.generation.words) if word.text == "suitcase"]
     view.word(suitcase).click()
-    assert view.page.locator(".pieces button").all_inner_texts() == ["suit", "case"]
-    view.page.locator(".pieces button").nth(1).click()
+    assert view.word(suitcase).locator(".part").all_inner_texts() == ["suit", "case"]
+    view.word(suitcase).locator(".part").nth(1).click()
     want = e.heatmap(step=3).values.sum()
     assert float(view.map_data()["sum"]) == pytest.approx(float(want), rel=1e-5, abs=1e-6)
 

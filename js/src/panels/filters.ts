@@ -1,7 +1,9 @@
 /** Which heads and which words count, with live counts and each option explained. */
 
-import { bind, checkbox, el, newId, segmented, setAll, slider, watch } from "../dom";
-import { plural } from "../format";
+import { bind, checkbox, el, newId, segmented, slider, watch } from "../dom";
+import type { Options } from "../filters";
+import { listed, plural } from "../format";
+import { needed } from "../maps";
 import { applyPreset, nameOf, type State } from "../state";
 import type { Level, Preset } from "../wire";
 
@@ -10,7 +12,7 @@ export function filtersPanel(s: State): HTMLElement {
     "section",
     { class: "panel filters", "aria-label": "Filters" },
     el("div", { class: "head" }, el("h2", {}, "Filters"), counts(s)),
-    option("Preset", presets(s), presetSentence(s)),
+    option("Preset", presets(s), presetSentence(s), presetEquation(s)),
     option(
       "Heads",
       level(s, "headFilter"),
@@ -23,9 +25,44 @@ export function filtersPanel(s: State): HTMLElement {
       fillerSentence(s),
       equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")"),
     ),
-    option("Text", textSets(s), textSentence(s)),
+    option(
+      "Text",
+      textSets(s),
+      textSentence(s),
+      equation("", "s", "text", " = max ", "G⁺", "j", " over the text tokens j"),
+    ),
     reluOption(s),
   );
+}
+
+/** Why a choice cannot be had, beside what is chosen; empty if it can. */
+export function obstacle(s: State, change: Partial<Options>): string {
+  s.e.revision.value;
+  const missing = needed(s.e, s.steps.value, { ...s.options.value, ...change }, "dexar");
+  if (missing)
+    return missing.length && !s.host.connected.value
+      ? "this copy lacks the numbers, a notebook with its kernel has them"
+      : "";
+  return s.e.header.keep === "summary"
+    ? 'only sums over heads were kept, explain again with keep="visual"'
+    : "too many words at once, choose fewer";
+}
+
+/** A control whose choices are greyed out where they cannot be had, with the reason. */
+function limited(s: State, control: HTMLElement, change: (value: string) => Partial<Options>): HTMLElement {
+  const line = el("p", { class: "hint" });
+  watch(() => {
+    const reasons = new Map<string, string[]>();
+    for (const choice of control.querySelectorAll<HTMLInputElement | HTMLOptionElement>("[type=radio], option")) {
+      const why = obstacle(s, change(choice.value));
+      choice.disabled = why !== "";
+      const name = choice.textContent || choice.parentElement!.textContent!;
+      if (why) reasons.set(why, [...(reasons.get(why) ?? []), name]);
+    }
+    line.textContent = [...reasons].map(([why, names]) => `Not here: ${listed(names)} (${why}).`).join(" ");
+    line.hidden = !reasons.size;
+  });
+  return el("div", {}, control, line);
 }
 
 /** A control with its name before it and its sentence, and equation, under it. */
@@ -57,7 +94,7 @@ export function countText(s: State): string {
   return `${average ? "on average " : ""}${shown} of ${plural(all, "head")} kept, ${silenced} of ${plural(words, "word")} silenced`;
 }
 
-function counts(s: State): HTMLElement {
+export function counts(s: State): HTMLElement {
   const line = el("output", { class: "figure counts", role: "status" });
   watch(() => {
     line.textContent = countText(s);
@@ -72,7 +109,30 @@ function presets(s: State): HTMLElement {
     value,
     label: { paper: "Paper", released: "Released code" }[value],
   }));
-  return segmented("Preset", known, { get: () => s.preset.value, set: (preset) => applyPreset(s, preset) });
+  return limited(
+    s,
+    segmented("Preset", known, { get: () => s.preset.value, set: (preset) => applyPreset(s, preset) }),
+    (value) => ({
+      ...s.e.header.presets[value as Preset],
+      preset: value as Preset,
+      headFilter: "max",
+      fillerFilter: "max",
+      relu: true,
+      heads: null,
+    }),
+  );
+}
+
+/** Equation 6, with the words' own scaling or without. */
+function presetEquation(s: State): HTMLElement {
+  const formula = equation("E = minmax(Σ ", "ω", "t", " minmax(", "E", "t", "))");
+  const [scaled, end] = [formula.children[3]!, formula.children[6]!];
+  watch(() => {
+    const paper = s.preset.value === "paper";
+    scaled.textContent = paper ? " minmax(" : " ";
+    end.textContent = paper ? "))" : ")";
+  });
+  return formula;
 }
 
 const presetSentence = (s: State) =>
@@ -84,41 +144,41 @@ const presetSentence = (s: State) =>
 
 /** None, max, or the mean of a top share, the share on a slider. */
 function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
-  const summed = which === "headFilter" && s.e.header.keep === "summary"; // heads were summed already
-  const shares = summed ? [] : s.e.header.levels.filter((known) => known !== "max");
+  const shares = s.e.header.levels.filter((known) => known !== "max");
   const chosen = s[which];
-  const kind = (): string => (chosen.value === "none" || chosen.value === "max" ? chosen.value : "share");
-  let share: Level = shares[1] ?? shares[0] ?? "max";
+  const isShare = () => chosen.value !== "none" && chosen.value !== "max";
+  const can = (share: Level) => !obstacle(s, { [which]: share });
+  let share: Level = shares[1] ?? "avg";
   const kinds = [
     { value: "none", label: "Off" },
     { value: "max", label: "Max", title: "Compare the largest gradients" },
-    ...(shares.length
-      ? [{ value: "share", label: "Top share", title: "Compare the means of the largest gradients" }]
-      : []),
+    { value: "share", label: "Top share", title: "Compare the means of the largest gradients" },
   ];
+  const some = () => (can(share) ? share : (shares.find(can) ?? share));
   const buttons = segmented(which === "headFilter" ? "Head filter" : "Filler filter", kinds, {
-    get: kind,
+    get: () => (isShare() ? "share" : String(chosen.value)),
     set: (value) => {
-      chosen.value = value === "share" ? share : (value as Level);
+      chosen.value = value === "share" ? some() : (value as Level);
     },
   });
-  if (!shares.length) return buttons;
   const amount = slider(
     "Share",
     { min: 0, max: shares.length - 1, step: 1 },
     {
-      get: () => Math.max(0, shares.indexOf((kind() === "share" ? chosen.value : share) as (typeof shares)[number])),
+      get: () => Math.max(0, shares.indexOf((isShare() ? chosen.value : share) as (typeof shares)[number])),
       set: (at) => {
         share = shares[at]!;
-        chosen.value = share;
+        chosen.value = some();
       },
     },
     (at) => (shares[at] === "avg" ? "all" : `${Math.round(100 * Number(shares[at]))} %`),
   );
   watch(() => {
-    amount.hidden = kind() !== "share";
+    amount.hidden = !isShare();
   });
-  return el("div", { class: "row" }, buttons, amount);
+  const control = limited(s, buttons, (value) => ({ [which]: value === "share" ? some() : value }));
+  control.prepend(el("div", { class: "row" }, buttons, amount));
+  return control;
 }
 
 const compared = (level: Level): string =>
@@ -173,7 +233,7 @@ function textSets(s: State): HTMLElement {
   watch(() => {
     box.value = s.textSet.value;
   });
-  return box;
+  return limited(s, box, (textSet) => ({ textSet }));
 }
 
 const textSentence = (s: State) => sentence(() => SETS[s.textSet.value]?.[1] ?? "");
@@ -181,15 +241,19 @@ const textSentence = (s: State) => sentence(() => SETS[s.textSet.value]?.[1] ?? 
 function reluOption(s: State): HTMLElement {
   const control = checkbox("Positive gradients only", bind(s.relu));
   const box = control.querySelector("input")!;
-  setAll(box, { disabled: s.e.header.keep === "summary" });
+  const reason = () => (s.relu.value ? obstacle(s, { relu: false }) : "");
+  watch(() => {
+    box.disabled = reason() !== "";
+  });
   return option(
     "Sign",
     control,
     sentence(() => {
-      if (s.e.header.keep === "summary") return "Only positive gradients were kept.";
+      const why = reason() && ` The others are not here: ${reason()}.`;
       return s.relu.value
-        ? "The map shows where more attention would raise the word’s logit; what would lower it is left out."
+        ? `The map shows where more attention would raise the word’s logit; what would lower it is left out.${why}`
         : "The map also shows, in blue, where more attention would lower the word’s logit; filters stay on positive gradients.";
     }),
+    equation("", "G", "", "⁺ = max(0, ", "G", "", ")"),
   );
 }

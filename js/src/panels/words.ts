@@ -2,9 +2,11 @@
 
 import { el, setAll, watch } from "../dom";
 import { reason } from "../filters";
-import { listed, number, piece, quoted } from "../format";
+import { listed, number, percent, piece, quoted } from "../format";
 import { entriesOf, explainedWords, nameOf, type State, wordAt, wordWeight } from "../state";
 import type { Word } from "../wire";
+
+type How = "only" | "run" | "toggle";
 
 export function wordsPanel(s: State): HTMLElement {
   const whole = el("button", { type: "button", class: "whole" }, "Whole answer");
@@ -17,12 +19,12 @@ export function wordsPanel(s: State): HTMLElement {
     { class: "panel words", "aria-label": "Answer" },
     el("p", { class: "question" }, el("span", { class: "tag" }, "Asked"), s.e.header.prompt),
     el("div", { class: "answer" }, el("span", { class: "tag" }, "Answered"), wordList(s)),
-    el("div", { class: "row" }, whole, pieceList(s), reasonLine(s)),
+    el("div", { class: "row" }, whole, reasonLine(s)),
     el(
       "p",
       { class: "hint" },
       "The deeper a word’s shade, the more the image rather than the text drove it. Click a word for its map, " +
-        "shift-click for a run, ctrl-click to add or take away one; dotted words were silenced.",
+        "shift-click for a run, ctrl-click to add or take away one; dotted words were silenced. A word of several tokens opens: click a part, or ↓ ↑.",
     ),
   );
 }
@@ -43,46 +45,92 @@ function wordList(s: State): HTMLElement {
     list.append(at < 0 ? (i ? " " : "") : answer.slice(cursor, at), options[i]!);
     cursor = at < 0 ? cursor : at + text.length;
   });
-  watch(() => {
-    const focus = words.findIndex((word) => isChosen(s, word));
-    options.forEach((option, i) => {
-      option.tabIndex = i === Math.max(0, focus) ? 0 : -1;
-    });
+  list.addEventListener("click", (event) => {
+    const at = event.target as HTMLElement;
+    const option = options.indexOf(at.closest<HTMLElement>(".word")!);
+    if (option < 0) return;
+    if (at.dataset.entry) choosePart(s, Number(at.dataset.entry), howOf(event));
+    else choose(s, words[option]!, howOf(event));
+    options[option]!.focus();
   });
+  list.addEventListener("keydown", (event) => onKey(s, words[options.indexOf(event.target as HTMLElement)], event));
+  watch(() => shade(s, options));
+  watch(() => select(s, options));
   return list;
+}
+
+const howOf = (event: MouseEvent | KeyboardEvent): How =>
+  event.shiftKey ? "run" : event.ctrlKey || event.metaKey ? "toggle" : "only";
+
+function onKey(s: State, word: Word | undefined, event: KeyboardEvent): void {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!word || (!by && event.key !== "Enter" && event.key !== " ")) return;
+  event.preventDefault();
+  if (by) movePart(s, word, by);
+  else choose(s, word, howOf(event));
 }
 
 function wordOption(s: State, word: Word): HTMLElement {
   const entries = entriesOf(s.e, word);
-  const option = el(
-    "span",
-    { role: "option", class: "word", "aria-disabled": entries.length ? undefined : "true" },
-    word.text.trim() || "␣",
-  );
+  const option = el("span", { role: "option", class: "word", "aria-disabled": entries.length ? undefined : "true" });
   option.dataset.steps = word.steps.join(" ");
-  option.addEventListener("click", (event) => {
-    choose(s, word, event.shiftKey ? "run" : event.ctrlKey || event.metaKey ? "toggle" : "only");
-    option.focus();
-  });
-  option.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    choose(s, word, event.shiftKey ? "run" : event.ctrlKey || event.metaKey ? "toggle" : "only");
-  });
-  watch(() => {
-    const weight = wordWeight(s.e, s.shades.value, word);
-    const share = weight / Math.max(...s.shades.value, Number.MIN_VALUE);
+  option.append(word.text.trim() || "␣");
+  return option;
+}
+
+/** Words by their visual weight; what is said of each is told on hover and to screen readers. */
+function shade(s: State, options: HTMLElement[]): void {
+  const shades = s.shades.value;
+  const most = shades.reduce((a, b) => Math.max(a, b), Number.MIN_VALUE);
+  s.e.header.words.forEach((word, i) => {
+    const option = options[i]!;
+    const entries = entriesOf(s.e, word);
+    const weight = wordWeight(s.e, shades, word);
+    const parts = entries.length > 1 ? `, ${entries.length} parts` : "";
     const said = entries.length ? (weight ? `visual weight ${number(weight)}` : "silenced") : "not explained";
     option.dataset.weight = String(weight);
-    option.style.setProperty("--shade", share.toFixed(3));
+    option.style.setProperty("--shade", (weight / most).toFixed(3));
     option.classList.toggle("silenced", entries.length > 0 && weight === 0);
     setAll(option, {
-      title: said,
-      "aria-label": `${word.text.trim()}, ${said}`,
-      "aria-selected": String(isChosen(s, word)),
+      title: `${said}, ${sure(s, word.steps)}${parts}`,
+      "aria-label": `${word.text.trim()}, ${said}${parts}`,
     });
   });
-  return option;
+}
+
+/** Which words are chosen; one alone shows its parts. */
+function select(s: State, options: HTMLElement[]): void {
+  const chosen = new Set(s.chosen.value);
+  let focus = -1;
+  s.e.header.words.forEach((word, i) => {
+    const option = options[i]!;
+    const entries = entriesOf(s.e, word);
+    const own = entries.filter((entry) => chosen.has(entry)).length;
+    if (own && focus < 0) focus = i;
+    setAll(option, { "aria-selected": String(own > 0), tabindex: -1 });
+    const opened = own > 0 && own === chosen.size && entries.length > 1;
+    if (opened)
+      option.replaceChildren(...entries.map((entry) => part(s, entry, own < entries.length && chosen.has(entry))));
+    else if (option.firstElementChild) option.replaceChildren(word.text.trim());
+  });
+  if (options.length) options[Math.max(0, focus)]!.tabIndex = 0;
+}
+
+/** One of a word's tokens, within the word. */
+function part(s: State, entry: number, alone: boolean): HTMLElement {
+  const node = el("span", { class: alone ? "part chosen" : "part" }, pieceAt(s, entry));
+  const weight = s.shades.value[entry]!;
+  node.dataset.entry = String(entry);
+  node.title = `${weight ? `visual weight ${number(weight)}` : "silenced"}, ${sure(s, [s.e.header.steps[entry]!])}`;
+  return node;
+}
+
+const pieceAt = (s: State, entry: number): string => piece(s.e.header.pieces[s.e.header.steps[entry]!] ?? "");
+
+/** How sure the model was of these tokens, one after the other. */
+function sure(s: State, steps: readonly number[]): string {
+  const sum = steps.reduce((sum, step) => sum + (s.e.header.logProbs[step] ?? Number.NaN), 0);
+  return Number.isNaN(sum) ? "probability unknown" : `log-probability ${number(sum)} (${percent(Math.exp(sum))})`;
 }
 
 const isChosen = (s: State, word: Word): boolean =>
@@ -91,10 +139,9 @@ const isChosen = (s: State, word: Word): boolean =>
 /** The word that a run grows from; the last one chosen by itself. */
 const anchors = new WeakMap<State, Word>();
 
-export function choose(s: State, word: Word, how: "only" | "run" | "toggle"): void {
+export function choose(s: State, word: Word, how: How): void {
   const entries = entriesOf(s.e, word);
   if (!entries.length) return;
-  const now = s.chosen.value;
   if (how === "run") {
     const words = s.e.header.words;
     const ends = [words.indexOf(anchors.get(s) ?? word), words.indexOf(word)].sort((a, b) => a - b);
@@ -103,8 +150,29 @@ export function choose(s: State, word: Word, how: "only" | "run" | "toggle"): vo
   }
   anchors.set(s, word);
   if (how === "only") s.chosen.value = entries;
-  else if (isChosen(s, word)) s.chosen.value = now.filter((entry) => !entries.includes(entry));
-  else s.chosen.value = [...now, ...entries].sort((a, b) => a - b);
+  else toggle(s, entries, isChosen(s, word));
+}
+
+function toggle(s: State, entries: readonly number[], off: boolean): void {
+  const others = s.chosen.value.filter((entry) => !entries.includes(entry));
+  s.chosen.value = off ? others : [...others, ...entries].sort((a, b) => a - b);
+}
+
+/** One token of a word; chosen again, its whole word. */
+function choosePart(s: State, entry: number, how: How): void {
+  const alone = s.chosen.value.length === 1 && s.chosen.value[0] === entry;
+  if (how === "run" || (alone && how === "only")) choose(s, wordAt(s.e, entry)!, how);
+  else if (how === "toggle") toggle(s, [entry], s.chosen.value.includes(entry));
+  else s.chosen.value = [entry];
+}
+
+/** From a word to its first part, on to the next, and back. */
+function movePart(s: State, word: Word, by: number): void {
+  const entries = entriesOf(s.e, word);
+  const now = s.chosen.value.length === 1 && entries.length > 1 ? entries.indexOf(s.chosen.value[0]!) : -1;
+  const next = entries[Math.min(entries.length - 1, now + by)];
+  if (next !== undefined && entries.length > 1) s.chosen.value = [next];
+  else choose(s, word, "only");
 }
 
 /** The neighbouring word; the end of a run where it is extended. */
@@ -116,29 +184,6 @@ export function moveWord(s: State, by: 1 | -1, extend: boolean): void {
   const from = chosen.length ? words.indexOf((forward ? chosen.at(-1) : chosen[0])!) : by > 0 ? -1 : words.length;
   const next = words[Math.max(0, Math.min(words.length - 1, from + by))];
   if (next) choose(s, next, extend && chosen.length ? "run" : "only");
-}
-
-/** A chosen word's sub-words, each with its own map. */
-function pieceList(s: State): HTMLElement {
-  const box = el("span", { class: "pieces", role: "group", "aria-label": "Parts of the word" });
-  watch(() => {
-    const word = s.chosen.value.length ? wordAt(s.e, s.chosen.value[0]!) : undefined;
-    const entries = word ? entriesOf(s.e, word) : [];
-    const within = s.chosen.value.every((entry) => entries.includes(entry));
-    box.replaceChildren(...(word && within && entries.length > 1 ? entries.map((entry) => pieceButton(s, entry)) : []));
-  });
-  return box;
-}
-
-function pieceButton(s: State, entry: number): HTMLElement {
-  const alone = s.chosen.value.length === 1 && s.chosen.value[0] === entry;
-  const text = piece(s.e.header.pieces[s.e.header.steps[entry]!] ?? "");
-  const button = el("button", { type: "button", "aria-pressed": String(alone) }, text);
-  button.addEventListener("click", () => {
-    const word = wordAt(s.e, entry)!;
-    s.chosen.value = alone ? entriesOf(s.e, word) : [entry];
-  });
-  return button;
 }
 
 function reasonLine(s: State): HTMLElement {
@@ -159,9 +204,18 @@ function aboutAnswer(s: State): string {
 
 function aboutChosen(s: State): string {
   const chosen = s.chosen.value;
-  const names = s.e.header.words.filter((word) => isChosen(s, word)).map((word) => quoted(word.text));
-  if (names.length > 1) return `${listed(names)}: their maps are summed as they are, unweighted.`;
-  const entry = chosen.reduce((a, b) => (s.shades.value[b]! > s.shades.value[a]! ? b : a));
+  const words = s.e.header.words.filter((word) => isChosen(s, word));
+  if (words.length > 1)
+    return `${listed(words.map((word) => quoted(word.text)))}: their maps are summed as they are, unweighted.`;
+  const whole = chosen.length === entriesOf(s.e, words[0]!).length;
+  const parts = whole ? "" : `${chosen.map((entry) => quoted(pieceAt(s, entry))).join(", ")} of `;
+  const likely = sure(s, whole ? words[0]!.steps : chosen.map((entry) => s.e.header.steps[entry]!));
+  return `${parts}${quoted(words[0]!.text)} ${verdict(s)} It had ${likely}.`;
+}
+
+/** What the chosen word reads, where, and whether the image or the text wins. */
+function verdict(s: State): string {
+  const entry = s.chosen.value.reduce((a, b) => (s.shades.value[b]! > s.shades.value[a]! ? b : a));
   const o = s.options.value;
   const why = reason(s.e, entry, o);
   const at = (peak: { layer: number; head: number }) => `layer ${s.e.header.layers[peak.layer]}, head ${peak.head}`;
@@ -172,8 +226,8 @@ function aboutChosen(s: State): string {
     why.token < 0 ? "there is no text to compare with" : `text ${number(why.text.value)} at ${at(why.text)}${source}`;
   const image = `image ${number(why.visual.value)} at ${at(why.visual)}`;
   const weight = why.visual.value - why.text.value;
-  if (why.visual.value <= 0 && why.text.value <= 0) return `${names[0]} is silenced: neither image nor text raises it.`;
+  if (why.visual.value <= 0 && why.text.value <= 0) return "is silenced: neither image nor text raises it.";
   return weight > 0
-    ? `${names[0]} has visual weight ${number(weight)}${how}: ${image}; ${text}.`
-    : `${names[0]} is silenced, the text wins${how}: ${text}; ${image}. The whole answer’s map leaves it out; this is its own.`;
+    ? `has visual weight ${number(weight)}${how}: ${image}; ${text}.`
+    : `is silenced, the text wins${how}: ${text}; ${image}. The whole answer’s map leaves it out; this is its own.`;
 }
