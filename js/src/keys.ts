@@ -89,18 +89,30 @@ export const KEYS: Key[] = [
 
 const byKey = new Map(KEYS.flatMap((key) => key.keys.map((name) => [name, key] as const)));
 
-/** Keep a notebook's own keys (d d, b, Shift+Enter …) off the view while it has the focus; those with a modifier go on. */
-export function shield(root: HTMLElement): void {
+/**
+ * Keep a notebook's own keys (d d, b, Shift+Enter …) off the view while it has the focus; those with a modifier go on,
+ * except undo. Notebook 7 hears keys before any element does: an attribute of the one in focus tells its shortcuts to stay out.
+ */
+export function shield(root: HTMLElement): () => void {
+  const ends = new AbortController();
+  const { signal } = ends;
+  const page = root.ownerDocument;
+  const ours = ({ ctrlKey, metaKey, altKey, key }: KeyboardEvent) =>
+    (!ctrlKey && !metaKey && !altKey) || "zy".includes(key.toLowerCase());
+  const tell = (event: KeyboardEvent) => {
+    const at = event.target;
+    if (at instanceof Element && root.contains(at)) at.toggleAttribute("data-lm-suppress-shortcuts", ours(event));
+  };
+  page.defaultView?.addEventListener("keydown", tell, { capture: true, signal });
   root.tabIndex = -1;
-  for (const name of ["keydown", "keyup", "keypress"])
-    root.addEventListener(name, (event) => {
-      const { ctrlKey, metaKey, altKey } = event as KeyboardEvent;
-      if (!ctrlKey && !metaKey && !altKey) event.stopPropagation();
-    });
-  root.addEventListener("pointerdown", () => {
+  for (const name of ["keydown", "keyup", "keypress"] as const)
+    root.addEventListener(name, (event) => ours(event) && event.stopPropagation(), { signal });
+  const take = () => {
     const { activeElement } = root.getRootNode() as Document;
     if (!root.contains(activeElement)) root.focus({ preventScroll: true });
-  });
+  };
+  root.addEventListener("pointerdown", take, { signal });
+  return () => ends.abort();
 }
 
 /** Let keys work the view: on a page everywhere, in a notebook while the view has the focus. */
