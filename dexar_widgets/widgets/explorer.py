@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,9 +101,8 @@ class Explorer(Live):
     def _take_model(
         self, subject: Any, others: Sequence[Any], image: ImageSource | None, prompt: str | None
     ) -> str | None:
-        from dexar_widgets.vlm import VLM  # it needs torch, which a model has brought
-
-        if not isinstance(subject, VLM):
+        home = sys.modules.get("dexar_widgets.vlm")  # it needs torch, and whoever has a VLM has loaded it
+        if home is None or not isinstance(subject, home.VLM):
             raise ValueError(f"An Explorer shows an explanation or a loaded VLM; got {type(subject).__name__}.")
         given = dict(zip(("image", "prompt"), others, strict=False))
         if len(others) > 2 or (image is not None and "image" in given) or (prompt is not None and "prompt" in given):
@@ -150,10 +150,10 @@ class Explorer(Live):
             # in the notebook's file, the text is JSON once more, and bytes are base64
             return text, payload, len(json.dumps(text, ensure_ascii=False).encode()) + len(payload) * 4 // 3
 
-        bare, _, size = encode(apart=True)
-        text, payload, saved = encode(max_bytes=(SAVED_BYTES - size) * 3 // 4)
-        if saved > SAVED_BYTES:
-            text, payload = bare, b""
+        for options in ({}, {"max_bytes": 0}, {"apart": True}):
+            text, payload, saved = encode(**options)
+            if saved <= SAVED_BYTES:
+                break
         return {"_document": text, "_payload": payload}
 
     def _on_grid(self) -> list[dict[str, Any]]:

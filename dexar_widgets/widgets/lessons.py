@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from traitlets import TraitError
 
 from dexar_widgets.widgets.regions import outline_of
@@ -59,10 +60,9 @@ def _quiz(place: str, quiz: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{place}: quiz has answer={answer!r}; expected the place of a choice, from 0.")
         found["answer"] = answer
     elif answer is not None:
-        box = outline_of(answer)
-        if len(box) != 4 or not isinstance(box[0], float):
+        if np.shape(answer) != (4,):
             raise ValueError(f"{place}: quiz has answer={answer!r}; expected a box [left, top, right, bottom].")
-        found["answer"] = box
+        found["answer"] = outline_of(answer)
     return found
 
 

@@ -95,8 +95,10 @@ class Live(view.View):
             raise ValueError("The question is empty; write one, or leave it out to ask for a description.")
         if image is not None:
             self.load(image)
+        if self._opened is None and self.sources:
+            self._opened = Opened(self.sources[0].example.image, self.sources[0].example.source or "")
         if self._opened is None:
-            self._opened = Opened(self.explanation.example.image, self.explanation.example.source or "")
+            raise ValueError("There is no image to ask about; give ask(prompt, image), or load one in the widget.")
         opened = self._opened
         id = id or uuid4().hex
 

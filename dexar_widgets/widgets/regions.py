@@ -56,7 +56,7 @@ def named(regions: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Region
             raise ValueError(f"regions has the name {name!r}; expected a word for each region.")
         try:
             mask = perturb.mask_of(value, size)
-            found[name] = Region(mask, None if np.shape(value) == mask.shape else outline_of(value))
+            found[str(name)] = Region(mask, None if np.shape(value) == mask.shape else outline_of(value))
         except ValueError as error:
             raise ValueError(f"regions[{name!r}]: {error}") from error
     return found

@@ -209,13 +209,14 @@ class View(anywidget.AnyWidget):
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take in what the browser sends; what cannot be is answered with a message and what is."""
         data = dict(sync_data)
-        if "step" in data and "steps" not in data:  # a linked slider knows nothing of steps
-            data["steps"] = [] if data["step"] is None else [data["step"]]
+        linked = "step" in data and "steps" not in data  # by a slider, say, which knows nothing of steps
         try:
+            if linked:
+                self.step = data.pop("step")
             super().set_state(data)
         except TraitError as error:
             self.send({"dexar": 2, "id": "", "kind": "error", "message": str(error)})
-            self.send_state([name for name in data if name in NAMES])
+            self.send_state([name for name in sync_data if name in NAMES])
 
     @traitlets.observe("steps")
     def _steps_changed(self, change: Any) -> None:
