@@ -16,11 +16,14 @@ export interface History {
   redo(): void;
 }
 
-function snapshot(s: State): string {
+/** What is chosen and how it is drawn. */
+export function viewOf(s: State): Partial<Traits> {
   const { notes, display, ...view } = readTraits(s);
   const { tab, ...drawn } = display;
-  return JSON.stringify({ ...view, display: drawn });
+  return { ...view, display: drawn as Traits["display"] };
 }
+
+const snapshot = (s: State): string => JSON.stringify(viewOf(s));
 
 const histories = new WeakMap<State, History>();
 

@@ -1,7 +1,7 @@
 /** What stands behind the view: a kernel that computes on request, or nothing but the page itself. */
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Explanation, Outline, Picture } from "./wire";
+import type { Explanation, Picture, Region } from "./wire";
 
 export interface Job {
   kind: "ask" | "check";
@@ -10,7 +10,7 @@ export interface Job {
   total: number;
   /** The words that were generated so far. */
   words: readonly string[];
-  /** When it began, in milliseconds. */
+  /** When its present phase began, in milliseconds. */
   since: number;
 }
 
@@ -27,11 +27,13 @@ export interface Check {
 }
 
 export interface Host {
+  /** A kernel stands, or stood, behind the view; else it is a page by itself. */
+  live: boolean;
   /** A kernel answers. */
   connected: ReadonlySignal<boolean>;
   /** Name of the model that can be asked; empty without one. */
   model: ReadonlySignal<string>;
-  /** The one that runs, if any. */
+  /** The one that runs, if any; a notebook may have begun it. */
   job: ReadonlySignal<Job | null>;
   /** What cannot be had now, in words. */
   problem: ReadonlySignal<string>;
@@ -40,7 +42,7 @@ export interface Host {
   /** Have parts of the numbers brought; they arrive in the explanation. */
   want(e: Explanation, parts: string[]): Promise<void>;
   ask(prompt: string): Promise<void>;
-  check(words: number[][], region: Outline, how: string): Promise<Check[]>;
+  check(words: number[][], region: Region, how: string): Promise<Check[]>;
   cancel(): void;
   load(file: File): Promise<void>;
   /** The view as one offline page. */
@@ -53,6 +55,7 @@ const refuse = () => Promise.reject(new Error("This copy has no model behind it:
 export function pageHost(): Host {
   const problem = signal("");
   return {
+    live: false,
     connected: signal(false),
     model: signal(""),
     job: signal(null),

@@ -1,9 +1,9 @@
 /** The kernel behind a widget: requests by custom message, as Python's `messages.py` answers them. */
 
-import { batch, type Signal, signal } from "@preact/signals-core";
+import { batch, computed, signal } from "@preact/signals-core";
 import type { Check, Host, Job } from "./host";
 import type { BlockSpec } from "./tensor";
-import { type Explanation, type Outline, type Picture, receive } from "./wire";
+import { type Explanation, type Picture, type Region, receive, VERSION } from "./wire";
 
 /** What a host hands a widget (anywidget's model), as far as it is used here. */
 export interface Model {
@@ -16,7 +16,7 @@ export interface Model {
 }
 
 interface Message {
-  dexar?: number;
+  dexar: number;
   id: string;
   kind: string;
   message?: string;
@@ -24,21 +24,36 @@ interface Message {
   done?: number;
   total?: number;
   name?: string;
-  source?: number;
   model?: boolean;
+  job?: string | null;
   blocks?: BlockSpec[];
   checks?: Check[];
-  image?: Picture;
+  image?: Picture | null;
 }
 
+/** What is asked, and the kind of message that answers it. */
+const ANSWERS = {
+  hello: "hello",
+  part: "part",
+  ask: "done",
+  check: "checked",
+  cancel: "done",
+  image: "image",
+  html: "html",
+};
+
+type Kind = keyof typeof ANSWERS;
+type Answer = [Message, Uint8Array];
+
 interface Pending {
-  resolve(message: Message, bytes: Uint8Array): void;
+  kind: Kind;
+  resolve(answer: Answer): void;
   reject(error: Error): void;
   heard: boolean;
 }
 
-/** How long a kernel may keep silent before it is called busy or gone. */
-const PATIENCE = 6000;
+/** How long, in milliseconds, a kernel may keep silent before it is called busy or gone. */
+export const PATIENCE = 6000;
 const SILENT = "The kernel does not answer: it is busy, or gone. What is loaded still works.";
 
 /** A host's bytes, wherever they begin in their buffer. */
@@ -49,19 +64,21 @@ export function bytesOf(value: unknown): Uint8Array {
 }
 
 export class Kernel implements Host {
+  live = true;
   connected = signal(false);
   model = signal("");
-  job: Signal<Job | null> = signal(null);
   problem = signal("");
-  picture: Signal<Picture | null> = signal(null);
+  picture = signal<Picture | null>(null);
+  #jobs = signal<readonly (Job & { id: string })[]>([]);
+  job = computed<Job | null>(() => this.#jobs.value[0] ?? null);
   #wire: Model;
   #pending = new Map<string, Pending>();
   /** Parts on their way. */
   #wanted = new WeakMap<Explanation, Map<string, Promise<void>>>();
   #stem = Math.random().toString(36).slice(2);
   #count = 0;
-  #jobId = "";
   #listen = (content: Message, buffers?: unknown[]) => this.#hear(content, bytesOf(buffers?.[0]));
+  /** What fails is said in `problem`. */
   #greet = () => void this.#request("hello", {}).catch(() => {});
 
   constructor(wire: Model) {
@@ -78,29 +95,35 @@ export class Kernel implements Host {
   }
 
   async want(e: Explanation, parts: string[]): Promise<void> {
-    const coming = parts.map((name) => {
-      const known = this.#wanted.get(e)?.get(name);
-      if (known) return known;
-      const part = this.#request("part", { source: e.source, name })
-        .then(([message, bytes]) => receive(e, message.blocks ?? [], bytes))
-        .finally(() => this.#wanted.get(e)?.delete(name));
-      const mine = this.#wanted.get(e) ?? new Map<string, Promise<void>>();
-      this.#wanted.set(e, mine.set(name, part));
-      return part;
-    });
-    await Promise.all(coming);
+    const coming = this.#wanted.get(e) ?? new Map<string, Promise<void>>();
+    this.#wanted.set(e, coming);
+    for (const name of parts.filter((part) => !coming.has(part))) {
+      const part = this.#request("part", { source: e.source, name });
+      const taken = part.then(([message, bytes]) => this.#take(e, message, bytes));
+      coming.set(
+        name,
+        taken.finally(() => coming.delete(name)),
+      );
+    }
+    await Promise.all(parts.map((name) => coming.get(name)));
   }
 
   async ask(prompt: string): Promise<void> {
     await this.#run("ask", { prompt });
+    this.picture.value = null;
   }
 
-  async check(words: number[][], region: Outline, how: string): Promise<Check[]> {
-    return (await this.#run("check", { words, region, how }))[0].checks ?? [];
+  async check(words: number[][], region: Region, how: string): Promise<Check[]> {
+    const [{ checks }] = await this.#run("check", { words, region, how });
+    return Array.isArray(checks) ? checks : [];
   }
 
   cancel(): void {
-    if (this.#jobId) void this.#request("cancel", { job: this.#jobId }).catch(() => {});
+    const id = this.#jobs.peek()[0]?.id;
+    if (!id) return;
+    const fail = (error: Error) => this.#jobs.peek().some((job) => job.id === id) && this.#fail(id, error);
+    this.#request("cancel", { job: id }).catch(fail);
+    if (!this.connected.peek()) fail(new Error(SILENT));
   }
 
   async load(file: File): Promise<void> {
@@ -113,34 +136,48 @@ export class Kernel implements Host {
     return (await this.#request("html", {}))[1];
   }
 
-  async #run(kind: Job["kind"], content: object): Promise<[Message, Uint8Array]> {
-    this.#jobId = this.#nextId();
-    this.job.value = { kind, text: "waiting", done: 0, total: 0, words: [], since: Date.now() };
+  #take(e: Explanation, { blocks }: Message, bytes: Uint8Array): void {
     try {
-      return await this.#request(kind, content, [], this.#jobId);
-    } finally {
-      this.job.value = null;
-      this.#jobId = "";
+      if (!Array.isArray(blocks)) throw new Error("They came without a description.");
+      receive(e, blocks, bytes);
+    } catch (error) {
+      this.problem.value = `The kernel’s numbers cannot be read. ${(error as Error).message}`;
+      throw error;
     }
+  }
+
+  async #run(kind: Job["kind"], content: object): Promise<Answer> {
+    const id = this.#nextId();
+    this.#begin(id, kind);
+    try {
+      return await this.#request(kind, content, [], id);
+    } finally {
+      this.#forget(id);
+    }
+  }
+
+  #begin(id: string, kind: Job["kind"]): void {
+    const job = { id, kind, text: "waiting", done: 0, total: 0, words: [], since: Date.now() };
+    this.#jobs.value = [...this.#jobs.peek(), job];
+  }
+
+  #forget(id: string): void {
+    this.#pending.delete(id);
+    this.#jobs.value = this.#jobs.peek().filter((job) => job.id !== id);
   }
 
   #nextId = (): string => `${this.#stem}-${++this.#count}`;
 
-  #request(
-    kind: string,
-    content: object,
-    buffers: ArrayBuffer[] = [],
-    id = this.#nextId(),
-  ): Promise<[Message, Uint8Array]> {
+  #request(kind: Kind, content: object, buffers: ArrayBuffer[] = [], id = this.#nextId()): Promise<Answer> {
+    if (kind !== "hello" && this.connected.peek()) this.problem.value = "";
     return new Promise((resolve, reject) => {
-      const pending: Pending = { resolve: (message, bytes) => resolve([message, bytes]), reject, heard: false };
+      const pending: Pending = { kind, resolve, reject, heard: false };
       this.#pending.set(id, pending);
       try {
-        this.#wire.send({ dexar: 2, id, kind, ...content }, undefined, buffers);
+        this.#wire.send({ dexar: VERSION, id, kind, ...content }, undefined, buffers);
       } catch {
-        this.#pending.delete(id);
         this.#lost();
-        reject(new Error(SILENT));
+        this.#fail(id, new Error(SILENT));
       }
       // A late answer is still taken: a kernel without a thread for messages answers after the running cell.
       setTimeout(() => this.#pending.has(id) && !pending.heard && this.#lost(), PATIENCE);
@@ -155,33 +192,46 @@ export class Kernel implements Host {
   }
 
   #hear(message: Message, bytes: Uint8Array): void {
-    if (message?.dexar !== 2) return;
-    if (!this.connected.value) this.problem.value = "";
-    this.connected.value = true;
-    const pending = this.#pending.get(message.id);
-    if (pending) pending.heard = true;
-    if (message.kind === "progress" || message.kind === "word") this.#follow(message);
-    else {
-      this.#pending.delete(message.id);
-      if (message.kind === "hello") this.model.value = message.model ? (message.name ?? "a model") : "";
-      if (pending) this.#answer(pending, message, bytes);
-    }
+    if (message?.dexar !== VERSION || typeof message.kind !== "string") return;
+    batch(() => {
+      if (!this.connected.value) this.problem.value = "";
+      this.connected.value = true;
+      const { id, kind } = message;
+      const pending = this.#pending.get(id);
+      if (pending) pending.heard = true;
+      if (kind === "progress" || kind === "word") this.#follow(message);
+      else if (kind === "error") this.#fail(id, new Error(message.message ?? "The kernel could not answer."));
+      else if (kind === "cancelled") this.#fail(id, new Error("Stopped."));
+      else if (!pending || kind === ANSWERS[pending.kind]) this.#settle(message, bytes);
+    });
   }
 
-  #answer(pending: Pending, message: Message, bytes: Uint8Array): void {
-    if (message.kind === "error") {
-      this.problem.value = message.message ?? "The kernel could not answer.";
-      pending.reject(new Error(this.problem.value));
-    } else if (message.kind === "cancelled") pending.reject(new Error("Stopped."));
-    else {
-      if (message.kind !== "hello") this.problem.value = "";
-      pending.resolve(message, bytes);
-    }
+  #settle(message: Message, bytes: Uint8Array): void {
+    const pending = this.#pending.get(message.id);
+    if (message.kind === "hello") this.#greeted(message);
+    this.#forget(message.id);
+    pending?.resolve([message, bytes]);
+  }
+
+  #greeted({ model, name, image, job }: Message): void {
+    this.model.value = model ? name || "a model" : "";
+    if (image) this.picture.value = image;
+    if (job && !this.#jobs.value.some(({ id }) => id === job)) this.#begin(job, "ask");
+  }
+
+  #fail(id: string, error: Error): void {
+    const pending = this.#pending.get(id);
+    if (pending?.kind !== "cancel" && error.message !== "Stopped.") this.problem.value = error.message;
+    this.#forget(id);
+    pending?.reject(error);
   }
 
   #follow({ id, kind, text = "", done = 0, total = 0 }: Message): void {
-    const job = this.job.value;
-    if (!job || id !== this.#jobId) return;
-    this.job.value = kind === "word" ? { ...job, words: [...job.words, text] } : { ...job, text, done, total };
+    if (!this.#jobs.value.some((job) => job.id === id)) this.#begin(id, "ask");
+    this.#jobs.value = this.#jobs.value.map((job) => {
+      if (job.id !== id) return job;
+      if (kind === "word") return { ...job, words: [...job.words, text] };
+      return { ...job, text, done, total, since: done && done >= job.done ? job.since : Date.now() };
+    });
   }
 }

@@ -17,6 +17,7 @@ try {
   const text = (id: string): string => document.getElementById(id)?.textContent ?? "";
   const content = JSON.parse(text("document")) as Document;
   const s = createState(open(content, fromBase64(text("payload"))), pageHost());
+  if (content.lesson.length) s.tab.value = "Teach";
   writeTraits(s, content.view);
   mount(root, s, content.lesson);
 } catch (error) {

@@ -10,7 +10,7 @@ import type { LessonStep } from "./wire";
 /** Show an explanation inside `root`; the result takes it away again. */
 export function mount(root: HTMLElement, s: State, lesson: readonly LessonStep[] = []): () => void {
   root.classList.add("dexar");
-  const [parts, unwatch] = scoped(() => [
+  const take = place(root, () => [
     header(s),
     ...s.e.header.notices.map((text) => el("p", { class: "notice" }, text)),
     askPanel(s.host, s.e.header.prompt),
@@ -25,18 +25,40 @@ export function mount(root: HTMLElement, s: State, lesson: readonly LessonStep[]
     footer(s),
     helpDialog(),
   ]);
+  const [, unlock] = scoped(() => watch(() => lock(root, s.locked.value)));
   const unlisten = listen(s, root);
-  root.replaceChildren(...parts);
   return () => {
     unlisten();
-    unwatch();
-    root.replaceChildren();
+    unlock();
+    take();
   };
 }
 
+/** While a lesson locks the controls, all rests but the picture, the lesson and the way out. */
+function lock(root: HTMLElement, locked: boolean): void {
+  for (const part of root.querySelectorAll<HTMLElement>(".panel, .image > *"))
+    if (!part.closest(".tabpanel, .stage") && !part.querySelector(".stage")) part.inert = locked;
+}
+
 /** What a live view shows before its first answer. */
-export function mountAsk(root: HTMLElement, host: Host): () => void {
-  const [parts, unwatch] = scoped(() => [askPanel(host, ""), problem(host)]);
+export const mountAsk = (root: HTMLElement, host: Host): (() => void) =>
+  place(root, () => [askPanel(host), problem(host)]);
+
+/** What stands here while the numbers of a view are on their way. */
+export function mountWait(root: HTMLElement, host: Host): () => void {
+  return place(root, () => {
+    const line = el("p", { class: "notice", role: "status" });
+    watch(() => {
+      line.textContent = host.problem.value
+        ? "The numbers of this view were not saved with the notebook, and the kernel does not answer: run the cell again."
+        : "The numbers of this view are on their way from the kernel.";
+    });
+    return [line];
+  });
+}
+
+function place(root: HTMLElement, build: () => Node[]): () => void {
+  const [parts, unwatch] = scoped(build);
   root.replaceChildren(...parts);
   return () => {
     unwatch();
@@ -98,16 +120,12 @@ function footer(s: State): HTMLElement {
     el("dt", {}, name),
     el("dd", {}, value),
   ]);
-  const line = el("p", { class: "hint" });
-  watch(() => {
-    line.textContent = s.host.connected.value
-      ? ""
-      : "A static copy: words, layers, filters and colours work without a network or Python. Asking something new, or hiding a region to test the map, needs the model.";
-  });
+  const still =
+    "A static copy: words, layers, filters and colours work without a network or Python. Asking something new, or hiding a region to test the map, needs the model.";
   return el(
     "footer",
     {},
-    line,
+    s.host.live ? null : el("p", { class: "hint" }, still),
     el("details", {}, el("summary", {}, "How this was made"), el("dl", { class: "provenance" }, ...rows)),
   );
 }

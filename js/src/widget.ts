@@ -8,34 +8,39 @@ import { createState, type State } from "./state";
 import style from "./style.css";
 import { followTheme } from "./theme";
 import { NAMES, readTraits, type Traits, writeTraits } from "./traits";
-import { complain, mount, mountAsk } from "./view";
-import { type Document, open } from "./wire";
+import { complain, mount, mountAsk, mountWait } from "./view";
+import { type Document, type Explanation, open } from "./wire";
 
 /** How often, in milliseconds, the kernel hears of a change. */
 const PACE = 50;
 
+/** What is shown: an explanation, why there is none, a first question to ask, or numbers to wait for. */
+type Content = State | Error | "ask" | "wait";
+
 class Session {
   kernel: Kernel;
-  /** What is shown; null before the first answer, an error if it cannot be read. */
-  content: Signal<State | Error | null> = signal(null);
+  content: Signal<Content> = signal("ask");
   lesson: Document["lesson"] = [];
   #model: Model;
+  /** The state that the model's traits are those of; none while a new document is read. */
+  #state: State | null = null;
+  #news = new Set<keyof Traits>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #ends: (() => void)[] = [];
-  #unsync = () => {};
+  #unfollow = () => {};
   #loading = 0;
 
   constructor(model: Model) {
     this.#model = model;
     this.kernel = new Kernel(model);
     this.#on("change:_document", () => this.#load());
-    for (const name of NAMES) this.#on(`change:${name}`, () => this.#heard(name));
+    for (const name of NAMES) this.#on(`change:${name}`, () => this.#hear(name));
     this.#load();
   }
 
   end(): void {
-    this.#unsync();
-    for (const end of this.#ends) end();
+    this.#leave();
+    for (const end of this.#ends.splice(0)) end();
     clearTimeout(this.#timer);
     this.kernel.end();
   }
@@ -45,37 +50,54 @@ class Session {
     this.#ends.push(() => this.#model.off(event, listen));
   }
 
-  #load(): void {
-    this.#unsync();
-    const loading = ++this.#loading;
-    const fail = (error: unknown) => {
-      if (loading === this.#loading) this.content.value = error instanceof Error ? error : new Error(String(error));
-    };
-    const text = this.#model.get("_document") as string;
-    if (!text) this.content.value = null;
-    else this.#read(text).then(([s, lesson]) => loading === this.#loading && this.#show(s, lesson), fail);
+  /** Traits that change from now on belong to another document. */
+  #leave(): number {
+    this.#state = null;
+    this.#unfollow();
+    this.#unfollow = () => {};
+    return ++this.#loading;
   }
 
-  async #read(text: string): Promise<[State, Document["lesson"]]> {
-    const document = JSON.parse(text) as Document;
+  async #load(): Promise<void> {
+    const loading = this.#leave();
+    await null; // some hosts set one trait after the other: the payload may come next
+    const text = this.#model.get("_document") as string;
+    let content: Content = "ask";
+    try {
+      const document = text ? (JSON.parse(text) as Document) : null;
+      const sources = document && (await this.#read(document));
+      if (loading !== this.#loading) return;
+      if (sources) content = this.#follow(createState(sources, this.kernel), document.lesson);
+    } catch (error) {
+      content = error instanceof Error ? error : new Error(String(error));
+    }
+    if (loading === this.#loading) this.content.value = content;
+  }
+
+  async #read(document: Document): Promise<Explanation[]> {
     const sources = open(document, bytesOf(this.#model.get("_payload")));
     // What is too large for the notebook's file comes by message.
     const apart = sources.filter(({ header }) => !header.blocks.length);
+    if (apart.length && this.content.peek() === "ask") this.content.value = "wait";
     await Promise.all(apart.map((e) => this.kernel.want(e, e.header.opening)));
-    return [createState(sources, this.kernel), document.lesson];
+    return sources;
   }
 
-  #show(s: State, lesson: Document["lesson"]): void {
+  #follow(s: State, lesson: Document["lesson"]): State {
     this.lesson = lesson;
-    writeTraits(s, Object.fromEntries(NAMES.map((name) => [name, this.#model.get(name)])) as Partial<Traits>);
-    const unsync = effect(() => this.#tell(readTraits(s)));
-    this.#unsync = () => {
-      unsync();
+    if (lesson.length) s.tab.value = "Teach";
+    writeTraits(s, this.#told(NAMES));
+    this.#state = s;
+    const untell = effect(() => this.#tell(readTraits(s)));
+    this.#unfollow = () => {
+      untell();
       s.end();
-      this.#unsync = () => {};
     };
-    this.content.value = s;
+    return s;
   }
+
+  #told = (names: readonly (keyof Traits)[]): Partial<Traits> =>
+    Object.fromEntries(names.map((name) => [name, this.#model.get(name)]));
 
   /** Hand on what differs, at the kernel's pace. */
   #tell(traits: Traits): void {
@@ -88,23 +110,30 @@ class Session {
     }, PACE);
   }
 
-  #heard(name: keyof Traits): void {
-    const s = this.content.peek();
-    const value = this.#model.get(name);
-    if (!s || s instanceof Error || same(readTraits(s)[name], value)) return;
-    writeTraits(s, { [name]: value } as Partial<Traits>);
+  /** What the model was told at once is taken in at once. */
+  #hear(name: keyof Traits): void {
+    if (!this.#news.size) queueMicrotask(() => this.#takeIn());
+    this.#news.add(name);
+  }
+
+  #takeIn(): void {
+    const names = [...this.#news];
+    this.#news.clear();
+    const s = this.#state;
+    if (!s) return;
+    const known = untracked(() => readTraits(s));
+    writeTraits(s, this.#told(names.filter((name) => !same(known[name], this.#model.get(name)))));
   }
 }
 
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
+/** By the Explorer's own id: a host may hand out several objects for one model, and share this module among all. */
 const sessions = new Map<string, Session>();
 
 function sessionOf(model: Model): Session {
   const id = String(model.get("_id"));
-  const known = sessions.get(id);
-  if (known) return known;
-  const session = new Session(model);
+  const session = sessions.get(id) ?? new Session(model);
   sessions.set(id, session);
   return session;
 }
@@ -127,9 +156,19 @@ function initialize({ model, signal }: Omit<Props, "el">): () => void {
   return end;
 }
 
-function show(root: HTMLElement, session: Session, content: State | Error | null): () => void {
-  if (content instanceof Error) return complain(root, content);
-  return content ? mount(root, content, session.lesson) : mountAsk(root, session.kernel);
+function show(root: HTMLElement, { kernel, lesson }: Session, content: Content): () => void {
+  if (content === "ask") return mountAsk(root, kernel);
+  if (content === "wait") return mountWait(root, kernel);
+  return content instanceof Error ? complain(root, content) : mount(root, content, lesson);
+}
+
+/** Fill a place anew; who was typing there goes on, and else the keys stay with the view. */
+function replace(root: HTMLElement, fill: () => void): void {
+  const at = (root.getRootNode() as ShadowRoot).activeElement;
+  const held = root.contains(at) ? at : null;
+  fill();
+  const heir = held?.matches("textarea") ? root.querySelector("textarea") : null;
+  if (held) (heir ?? root).focus({ preventScroll: true });
 }
 
 function render({ model, el: place }: Props): () => void {
@@ -141,10 +180,12 @@ function render({ model, el: place }: Props): () => void {
   let take = () => {};
   const follow = effect(() => {
     const content = session.content.value;
-    untracked(() => {
-      take();
-      take = show(root, session, content);
-    });
+    untracked(() =>
+      replace(root, () => {
+        take();
+        take = show(root, session, content);
+      }),
+    );
   });
   return () => {
     follow();

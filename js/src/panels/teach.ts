@@ -1,0 +1,207 @@
+/** Lessons: captions that lead through views, with controls locked and guesses made before the map is shown. */
+
+import { batch, type Signal, signal, untracked } from "@preact/signals-core";
+import { el, fill, setAll, watch } from "../dom";
+import { plural, quoted } from "../format";
+import { viewOf } from "../history";
+import { builtInLesson } from "../lesson";
+import { extent, rankOf } from "../maps";
+import type { State } from "../state";
+import { type Traits, writeTraits } from "../traits";
+import type { LessonStep } from "../wire";
+
+type Quiz = NonNullable<LessonStep["quiz"]>;
+
+interface Lesson {
+  steps: readonly LessonStep[];
+  /** The step that is shown; null before the start and after the end. */
+  at: Signal<number | null>;
+  /** The choice or the cell that was guessed; null until then, −1 for none. */
+  guess: Signal<number | null>;
+  /** Where a lesson that was left goes on. */
+  left: number;
+  /** The view that the first step begins with. */
+  base: Partial<Traits>;
+}
+
+const lessons = new WeakMap<State, Lesson>();
+
+/** All views of one state are at the same step. */
+function lessonOf(s: State, given: readonly LessonStep[]): Lesson {
+  const lesson = lessons.get(s) ?? {
+    steps: given.length ? given : builtInLesson(s),
+    at: signal<number | null>(null),
+    guess: signal<number | null>(null),
+    left: 0,
+    base: viewOf(s),
+  };
+  lessons.set(s, lesson);
+  return lesson;
+}
+
+/** Show a step: the view is what all steps up to it have set, whichever way it was reached. */
+function go(s: State, lesson: Lesson, at: number): void {
+  const step = lesson.steps[at];
+  batch(() => {
+    s.playing.value = false;
+    lesson.at.value = step ? at : null;
+    lesson.guess.value = null;
+    lesson.left = step ? at : 0;
+    s.locked.value = !!step?.lock;
+    s.veiled.value = !!step?.quiz;
+    if (!step) return;
+    writeTraits(s, lesson.base);
+    for (const { state } of lesson.steps.slice(0, at + 1)) writeTraits(s, state ?? {});
+  });
+}
+
+function answer(s: State, lesson: Lesson, guess: number): void {
+  batch(() => {
+    lesson.guess.value = guess;
+    s.veiled.value = false;
+  });
+}
+
+export function teachPanel(s: State, given: readonly LessonStep[]): HTMLElement {
+  const lesson = untracked(() => lessonOf(s, given));
+  const { steps, at } = lesson;
+  const figure = el("span", { class: "figure", role: "status" });
+  const place = el("div");
+  const locked = el("p", { class: "hint" }, "The other controls are locked for this step; Esc unlocks them.");
+  const back = button("Back", { class: "back" }, () => at.value && go(s, lesson, at.value - 1));
+  const next = button("", { class: "next" }, () => onward(s, lesson));
+  fill(
+    place,
+    () => at.value,
+    (now) => (now === null ? [el("p", {}, OPENING)] : shown(s, lesson, steps[now]!)),
+  );
+  watch(() => {
+    const now = at.value;
+    figure.textContent = now === null ? plural(steps.length, "step") : `${now + 1} of ${steps.length}`;
+    locked.hidden = !s.locked.value;
+    back.hidden = now === null;
+    setAll(back, { "aria-disabled": String(!now) });
+    next.textContent = nextName(s, lesson);
+  });
+  watch(() => () => leave(s, lesson));
+  return el(
+    "section",
+    { class: "panel lesson", "aria-label": "Lesson" },
+    el("div", { class: "head" }, el("h2", {}, "Lesson"), figure),
+    place,
+    locked,
+    el("div", { class: "row" }, back, next),
+  );
+}
+
+const OPENING = "Each step has a caption and sets the view; some hide the map until you have guessed.";
+
+function nextName(s: State, { at, left, steps }: Lesson): string {
+  if (at.value === null) return left ? `Go on with step ${left + 1}` : "Start";
+  if (s.veiled.value) return "Show the map";
+  return at.value + 1 < steps.length ? "Next" : "End";
+}
+
+function onward(s: State, lesson: Lesson): void {
+  const at = lesson.at.value;
+  if (at === null) {
+    if (!lesson.left) lesson.base = viewOf(s);
+    go(s, lesson, lesson.left);
+  } else if (s.veiled.value) answer(s, lesson, -1);
+  else go(s, lesson, at + 1);
+}
+
+/** The lesson waits, and nothing stays locked or hidden. */
+function leave(s: State, lesson: Lesson): void {
+  const { left } = lesson;
+  go(s, lesson, -1);
+  lesson.left = left;
+}
+
+function shown(s: State, lesson: Lesson, { text, quiz }: LessonStep): HTMLElement[] {
+  return [el("p", { class: "caption", role: "status" }, text), ...(quiz ? [question(s, lesson, quiz)] : [])];
+}
+
+function button(label: string, attributes: Parameters<typeof el>[1], act: () => void): HTMLButtonElement {
+  const made = el("button", { type: "button", ...attributes }, label);
+  made.addEventListener("click", act);
+  return made;
+}
+
+function question(s: State, lesson: Lesson, quiz: Quiz): HTMLElement {
+  const verdict = el("p", { class: "verdict", role: "status" });
+  const choices = (quiz.choices ?? []).map((choice, i) => {
+    const made = button(choice, {}, () => s.veiled.value && answer(s, lesson, i));
+    watch(() => made.setAttribute("aria-pressed", String(lesson.guess.value === i)));
+    return made;
+  });
+  watch(() => {
+    const { value } = lesson.guess;
+    const judge = quiz.choices ? judgeChoice : judgeCell;
+    verdict.textContent = value === null ? "" : judge(s, quiz, value);
+  });
+  if (!quiz.choices) watch(() => (s.veiled.value ? clicks(s, lesson, verdict) : undefined));
+  return el(
+    "div",
+    { class: "quiz" },
+    el("p", {}, quiz.question),
+    choices.length ? el("div", { class: "row" }, ...choices) : el("p", { class: "hint" }, HOW),
+    verdict,
+  );
+}
+
+const HOW = "Click on the image, or move over it with the arrow keys and press Enter. The map is hidden until then.";
+
+/** A click, or Enter, on the image is the guess; the image's own answer to it waits. */
+function clicks(s: State, lesson: Lesson, place: Element): () => void {
+  const ends = new AbortController();
+  const take = (event: Event) => {
+    const canvas = (event.composedPath()[0] as Element).closest?.(".stage canvas");
+    const enter = (event as KeyboardEvent).key === "Enter";
+    if (!(event.type === "click" || enter) || !canvas || !place.closest(".dexar")?.contains(canvas)) return;
+    const cell = enter ? s.cell.value : cellAt(s, canvas, event as MouseEvent);
+    if (cell === null) return;
+    event.stopPropagation();
+    s.cell.value = cell;
+    answer(s, lesson, cell);
+  };
+  const options = { capture: true, signal: ends.signal };
+  for (const name of ["click", "keydown"]) document.addEventListener(name, take, options);
+  return () => ends.abort();
+}
+
+function cellAt(s: State, canvas: Element, { clientX, clientY }: MouseEvent): number | null {
+  const { rows, cols } = s.e.header.grid;
+  const area = canvas.getBoundingClientRect();
+  const col = Math.floor(((clientX - area.left) / area.width) * cols);
+  const row = Math.floor(((clientY - area.top) / area.height) * rows);
+  return col >= 0 && col < cols && row >= 0 && row < rows ? row * cols + col : null;
+}
+
+function judgeChoice(_: State, { choices, answer: right }: Quiz, guess: number): string {
+  if (typeof right !== "number") return "";
+  const said = `it is ${quoted(choices![right] ?? "")}.`;
+  if (guess < 0) return `The answer: ${said}`;
+  return guess === right ? `Right: ${said}` : `Not quite: ${said}`;
+}
+
+/** How near a cell is: its rank on the map, and whether it lies in the box that was asked for. */
+function judgeCell(s: State, { answer: box }: Quiz, cell: number): string {
+  if (cell < 0) return "";
+  const { rows, cols } = s.e.header.grid;
+  const where = `Your guess, row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1},`;
+  const inside = Array.isArray(box)
+    ? ` ${isInside(s, cell, box) ? "lies in" : "misses"} the part that was asked for;`
+    : "";
+  const [low, high] = extent(s.map.value);
+  if (s.shown.value.missing?.length !== 0 || low === high) return `${where}${inside} no map ranks it.`;
+  const rank = rankOf(s.map.value, cell);
+  return `${where}${inside} ${rank === 1 ? "is the map’s peak" : `has rank ${rank}`} of ${rows * cols} cells.`;
+}
+
+function isInside(s: State, cell: number, [left, top, right, bottom]: number[]): boolean {
+  const { rows, cols, box } = s.e.header.grid;
+  const x = box[0] + ((box[2] - box[0]) * ((cell % cols) + 0.5)) / cols;
+  const y = box[1] + ((box[3] - box[1]) * (Math.floor(cell / cols) + 0.5)) / rows;
+  return x >= left! && x <= right! && y >= top! && y <= bottom!;
+}
