@@ -244,7 +244,7 @@ class Explorer(Live):
         """
         data = snapshot.bundle(self)
         if interactive:
-            data["text/html"] = snapshot.frame(self.to_html())
+            data["text/html"] = snapshot.frame(self.to_html(), data)
         display(data, raw=True)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import io
 from base64 import b64encode
+from collections.abc import Mapping
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,10 +100,15 @@ def _small(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def frame(page: str) -> str:
-    """A page inside a frame that may run its script and save files, and nothing else."""
+def frame(page: str, fallback: Mapping[str, str]) -> str:
+    """A page inside a frame that may run its script and save files, and nothing else.
+
+    A notebook that is not trusted drops the frame and keeps what stands inside: the picture, described.
+    """
     source = page.replace("&", "&amp;").replace("'", "&#39;")
+    words, picture = escape(fallback["text/plain"]), fallback.get("image/png")
+    inside = words if picture is None else f'<img alt="{words}" src="data:image/png;base64,{picture}">'
     return (
         f'<iframe title="Explanation, interactive" sandbox="allow-scripts allow-downloads" width="100%" '
-        f'height="{_HEIGHT}" style="border:0" srcdoc=\'{source}\'></iframe>'
+        f"height=\"{_HEIGHT}\" style=\"border:0\" srcdoc='{source}'>{inside}</iframe>"
     )

@@ -384,7 +384,8 @@ def test_a_snapshot_is_an_output_of_its_own_with_the_page_in_a_frame(e, monkeypa
     assert set(shown[1]) == {"image/png", "text/plain"}
     frame = shown[0]["text/html"]
     assert 'sandbox="allow-scripts allow-downloads"' in frame
-    inner = re.search(r"srcdoc='([^']*)'></iframe>$", frame)[1]
+    inner, fallback = re.search(r"srcdoc='([^']*)'>(.*)</iframe>$", frame, re.DOTALL).groups()
+    assert fallback.startswith('<img alt="Asked: ') and shown[0]["image/png"] in fallback
     assert inner.replace("&#39;", "'").replace("&amp;", "&") == explorer.to_html()
 
 
