@@ -50,15 +50,17 @@ class Notebook:
         return self
 
     def run(self, cell: int | None = None) -> None:
-        """Run one cell, or all of them, and wait for the end."""
-        self.js(
+        """Run one cell, or all of them, and wait for the end; an exception in a cell is one here."""
+        raised = self.js(
             """
             jupyterapp.shell.activateById(panel.id);
             if (argument !== null) panel.content.activeCellIndex = argument;
             await jupyterapp.commands.execute(`notebook:run-${argument === null ? 'all-cells' : 'cell'}`);
+            return panel.model.toJSON().cells.flatMap(({outputs}) => outputs).filter(({ename}) => ename);
             """,
             cell,
         )
+        assert not raised, "\n".join(raised[0]["traceback"])
 
     def cell(self, index: int) -> object:
         """A cell of the page, in sight."""
