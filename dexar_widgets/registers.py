@@ -18,7 +18,7 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import coverage_weights
 from dexar_widgets.types import ByValue
 
-__all__ = ["MIN_CELLS", "RATIO", "SCORE", "Outliers", "detail_of", "find", "outliers_of", "report"]
+__all__ = ["MIN_CELLS", "NAMED", "RATIO", "SCORE", "Outliers", "detail_of", "find", "outliers_of", "report"]
 
 SCORE = 3.5
 """Deviations above the median, the deviation being 1.4826 · MAD (Iglewicz and Hoaglin 1993 recommend this cut)."""
@@ -26,6 +26,9 @@ RATIO = 1.5
 """Least multiple of the median: where norms hardly vary, many deviations are still no outlier. Our choice."""
 MIN_CELLS = 16
 """A median of fewer norms does not say what is usual. Our choice."""
+
+NAMED = 6
+"""Outliers named in a report; further ones are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,11 @@ def report(e: Explanation) -> dict[str, Any]:
     if not count:
         text = f"None found: no patch with little detail has {cut}."
     else:
-        text = f"{count} of {len(e.layout.tokens_of(0))} patches may be registers: little detail, and {cut}."
+        cols = e.layout.grids[0].cols
+        places = [f"row {cell // cols + 1}, column {cell % cols + 1}" for cell in found.cells[:NAMED].tolist()]
+        places += [f"{count - NAMED} more"] * (count > NAMED)
+        cells = len(e.layout.tokens_of(0))
+        text = f"{count} of {cells} patches may be registers, with little detail and {cut}: {'; '.join(places)}."
         if e.attention is None:
             text += " Attention rows were not kept; explain again with attention=True to see how much they draw."
     return {"cells": found.cells.tolist(), "text": text}

@@ -2,6 +2,7 @@
 
 import { el } from "./dom";
 import { historyOf } from "./history";
+import { TAGS, tag } from "./panels/failures";
 import { moveWord } from "./panels/words";
 import { allLayers, moveLayer, type State } from "./state";
 
@@ -75,7 +76,13 @@ export const KEYS: Key[] = [
       s.display.value = { ...s.display.value, smooth: !s.display.value.smooth };
     },
   },
-  { keys: [], label: "Arrows", text: "on the map: from cell to cell" },
+  { keys: [], label: "Arrows", text: "on the map: from cell to cell; Enter: which words use it; with Shift: a box" },
+  {
+    keys: ["1", "2", "3", "4", "5"],
+    label: "1–5",
+    text: `note on the chosen words: ${TAGS.join(", ")}`,
+    act: (s, { key }) => tag(s, Number(key) - 1),
+  },
   { keys: [], label: "Ctrl Z", text: "undo; with Shift, or Ctrl Y, redo" },
   {
     keys: ["PageUp", "PageDown"],

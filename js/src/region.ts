@@ -67,6 +67,17 @@ export function cellBox({ grid: { rows, cols, box } }: Header, cell: number): Bo
   return [box[0] + wide * (cell % cols), box[1] + high * Math.floor(cell / cols), wide, high];
 }
 
+/** The box of cells between two corner cells. */
+export function boxOfCells(header: Header, a: number, b: number): Box {
+  const [[x, y, wide, high], [u, v]] = [cellBox(header, a), cellBox(header, b)];
+  const far: Point = [Math.max(x, u) + wide, Math.max(y, v) + high];
+  return boxOf(
+    header,
+    [Math.round(Math.min(x, u)), Math.round(Math.min(y, v))],
+    [Math.round(far[0]), Math.round(far[1])],
+  );
+}
+
 /** The cell at a point of the image, null outside the grid. */
 export function cellAt(header: Header, [x, y]: Point): number | null {
   const { rows, cols } = header.grid;
@@ -129,7 +140,7 @@ export function pointsAt(energy: number, area: number): Side | null {
 }
 
 /** Where a word comes from, by what hiding each side cost it, and whether the map says so. */
-export function verdict(
+export function originOf(
   map: Side | null,
   { log_prob, hidden, kept }: Pick<Check, "log_prob" | "hidden" | "kept">,
 ): string {

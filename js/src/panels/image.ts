@@ -5,18 +5,21 @@ import { bind, bindField, checkbox, el, segmented, select, setAll, slider, watch
 import { number, percent, place } from "../format";
 import { extent, halfEnergyCells, peakCell, rankOf, topHeads, upsample } from "../maps";
 import type { State } from "../state";
+import { drawing } from "./draw";
 
 /** Longest side of the smoothed map; the browser stretches it the rest of the way. */
 const SMOOTH_SIDE = 384;
 
 export function imagePanel(s: State): HTMLElement {
+  const picture = stage(s);
   return el(
     "section",
     { class: "panel image", "aria-label": "Image and map" },
-    stage(s),
+    picture,
     legend(s),
     el("p", { class: "summary", role: "status" }),
     readout(s),
+    drawing(s, picture),
     controls(s),
   );
 }

@@ -82,18 +82,23 @@ function wordOption(s: State, word: Word): HTMLElement {
 function shade(s: State, options: HTMLElement[]): void {
   const shades = s.shades.value;
   const most = shades.reduce((a, b) => Math.max(a, b), Number.MIN_VALUE);
+  const uses = s.lookup.value;
+  const mostUse = Math.max(Number.MIN_VALUE, ...[...(uses?.values() ?? [])].filter((share) => share > 0));
   s.e.header.words.forEach((word, i) => {
     const option = options[i]!;
     const entries = entriesOf(s.e, word);
     const weight = wordWeight(s.e, shades, word);
     const parts = entries.length > 1 ? `, ${entries.length} parts` : "";
     const said = entries.length ? (weight ? `visual weight ${number(weight)}` : "silenced") : "not explained";
+    const use = uses?.get(word) ?? 0;
+    const used = use > 0 ? `, ${percent(use)} of its map in the picked cell` : "";
     option.dataset.weight = String(weight);
     option.style.setProperty("--shade", (weight / most).toFixed(3));
+    option.style.setProperty("--use", (use > 0 ? use / mostUse : 0).toFixed(3));
     option.classList.toggle("silenced", entries.length > 0 && weight === 0);
     setAll(option, {
-      title: `${said}, ${sure(s, word.steps)}${parts}`,
-      "aria-label": `${word.text.trim()}, ${said}${parts}`,
+      title: `${said}, ${sure(s, word.steps)}${parts}${used}`,
+      "aria-label": `${word.text.trim()}, ${said}${parts}${used}`,
     });
   });
 }
@@ -210,12 +215,12 @@ function aboutChosen(s: State): string {
   const whole = chosen.length === entriesOf(s.e, words[0]!).length;
   const parts = whole ? "" : `${chosen.map((entry) => quoted(pieceAt(s, entry))).join(", ")} of `;
   const likely = sure(s, whole ? words[0]!.steps : chosen.map((entry) => s.e.header.steps[entry]!));
-  return `${parts}${quoted(words[0]!.text)} ${verdict(s)} It had ${likely}.`;
+  return `${parts}${quoted(words[0]!.text)} ${verdict(s, chosen)} It had ${likely}.`;
 }
 
-/** What the chosen word reads, where, and whether the image or the text wins. */
-function verdict(s: State): string {
-  const entry = s.chosen.value.reduce((a, b) => (s.shades.value[b]! > s.shades.value[a]! ? b : a));
+/** What a word reads, where, and whether the image or the text wins. */
+export function verdict(s: State, entries: readonly number[]): string {
+  const entry = entries.reduce((a, b) => (s.shades.value[b]! > s.shades.value[a]! ? b : a));
   const o = s.options.value;
   const why = reason(s.e, entry, o);
   const at = (peak: { layer: number; head: number }) => `layer ${s.e.header.layers[peak.layer]}, head ${peak.head}`;
