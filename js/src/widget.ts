@@ -97,7 +97,9 @@ class Session {
   }
 
   #told = (names: readonly (keyof Traits)[]): Partial<Traits> =>
-    Object.fromEntries(names.map((name) => [name, this.#model.get(name)]));
+    Object.fromEntries(
+      names.map((name) => [name, this.#model.get(name)] as const).filter(([, value]) => value !== undefined),
+    );
 
   /** Hand on what differs, at the kernel's pace. */
   #tell(traits: Traits): void {
@@ -175,8 +177,7 @@ function render({ model, el: place }: Props): () => void {
   const session = sessionOf(model);
   const root = el("div", { class: "dexar embedded" });
   place.append(el("style", {}, style), root);
-  shield(root);
-  const unfollow = followTheme(root);
+  const ends = [shield(root), followTheme(root)];
   let take = () => {};
   const follow = effect(() => {
     const content = session.content.value;
@@ -188,9 +189,7 @@ function render({ model, el: place }: Props): () => void {
     );
   });
   return () => {
-    follow();
-    take();
-    unfollow();
+    for (const end of [follow, take, ...ends]) end();
     place.replaceChildren();
   };
 }

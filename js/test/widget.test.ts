@@ -1,0 +1,259 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { PATIENCE } from "../src/kernel";
+import widget from "../src/widget";
+import { golden } from "./golden";
+import { carried, FakeModel, settle } from "./model";
+
+const ends: (() => void)[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+  document.body.replaceChildren();
+  vi.useRealTimers();
+});
+
+function show(model: FakeModel): HTMLElement {
+  const place = document.createElement("div");
+  document.body.append(place);
+  ends.push(widget.render({ model, el: place }));
+  return place;
+}
+
+/** A model as a host begins it, with one view. */
+async function start(values: Record<string, unknown> = carried("ordinary")): Promise<[FakeModel, HTMLElement]> {
+  const model = new FakeModel(values);
+  ends.push(widget.initialize({ model }));
+  const place = show(model);
+  await settle();
+  return [model, place];
+}
+
+const chosen = (place: HTMLElement) =>
+  [...place.querySelectorAll("[role=option]")].flatMap((word, i) =>
+    word.getAttribute("aria-selected") === "true" ? [i] : [],
+  );
+const click = (place: HTMLElement, word: number) => place.querySelectorAll<HTMLElement>("[role=option]")[word]!.click();
+
+describe("a view of a model", () => {
+  it("begins with what the traits say", async () => {
+    const [, place] = await start({ ...carried("ordinary"), steps: [1], opacity: 0.25, head_filter: "none" });
+    expect(chosen(place)).toEqual([1]);
+    const counts = place.querySelector<HTMLElement>(".counts")!.dataset;
+    expect(counts.kept).toBe(counts.heads);
+  });
+
+  it("tells the kernel what was chosen, many changes at once, and never what was not", async () => {
+    const [model, place] = await start();
+    vi.advanceTimersByTime(50);
+    const before = model.saved;
+    for (const word of [0, 1, 0, 1]) click(place, word);
+    expect(model.get("steps")).toEqual([1]);
+    expect(model.get("step")).toBe(1);
+    expect(model.saved).toBe(before);
+    vi.advanceTimersByTime(50);
+    expect(model.saved).toBe(before + 1);
+    expect([model.get("head_filter"), model.get("layers")]).toEqual(["max", [0, 2]]);
+  });
+
+  it("follows what Python or a link sets", async () => {
+    const [model, place] = await start();
+    model.update({ steps: [1], step: 1 });
+    await settle();
+    expect(chosen(place)).toEqual([1]);
+    model.update({ step: null, steps: [] });
+    await settle();
+    expect(chosen(place)).toEqual([]);
+    model.set("step", 0);
+    await settle();
+    expect(chosen(place)).toEqual([0]);
+    expect(model.get("steps")).toEqual([0]);
+  });
+
+  it("stays together with the other views of it", async () => {
+    const [model, first] = await start();
+    const second = show(model);
+    click(second, 1);
+    expect(chosen(first)).toEqual([1]);
+    expect(model.sent.filter(({ kind }) => kind === "hello")).toHaveLength(1);
+  });
+
+  it("goes away alone; the others stay", async () => {
+    const [model, first] = await start();
+    const second = show(model);
+    ends.pop()!();
+    expect(second.childElementCount).toBe(0);
+    click(first, 1);
+    expect(chosen(first)).toEqual([1]);
+  });
+});
+
+describe("a new document", () => {
+  it("keeps how it is drawn and takes what comes with it, and sends nothing old back", async () => {
+    const [model, place] = await start();
+    click(place, 1);
+    model.update({ display: { smooth: false, fade: false, blend: "normal", clip: 100, scale: "own", tab: "Filters" } });
+    await settle();
+    expect(model.get("layers")).toEqual([0, 2]);
+    model.update({ steps: [], step: null, layers: [2, 11], ...carried("twelve_layers") });
+    await settle();
+    vi.advanceTimersByTime(100);
+    expect(model.get("layers")).toEqual([2, 11]);
+    expect(model.get("steps")).toEqual([]);
+    expect(place.querySelector("canvas")!.classList.contains("cells")).toBe(true);
+    expect(place.querySelector(".answer")!.textContent).toContain(golden("twelve_layers").document.sources[0]!.answer);
+  });
+
+  it("is read when its payload has come, though a host tells of it first", async () => {
+    const [model, place] = await start();
+    const { _document, _payload } = carried("one_step");
+    model.set("_document", _document);
+    model.set("_payload", _payload);
+    await settle();
+    expect(place.querySelector("[role=alert]")).toBeNull();
+    expect(place.querySelectorAll("[role=option]")).toHaveLength(1);
+  });
+
+  it("replaces the first question, and who types goes on", async () => {
+    const [model, place] = await start({});
+    model.greet();
+    place.querySelector("textarea")!.focus();
+    model.update(carried("ordinary"));
+    await settle();
+    expect(place.querySelectorAll("[role=option]").length).toBeGreaterThan(1);
+    expect(document.activeElement).toBe(place.querySelector("textarea"));
+  });
+
+  it("that cannot be read says why, and the next one is shown", async () => {
+    const [model, place] = await start({
+      ...carried("ordinary", (document) => {
+        document.version = 99;
+      }),
+    });
+    expect(place.querySelector("[role=alert]")!.textContent).toContain("format version 99");
+    model.update({ _document: "{ broken" });
+    await settle();
+    expect(place.querySelector("[role=alert]")).not.toBeNull();
+    model.update(carried("one_cell"));
+    await settle();
+    expect(place.querySelector("[role=alert]")).toBeNull();
+    expect(place.querySelector("canvas")).not.toBeNull();
+  });
+
+  it("opens its own lesson, unless another tab was left open", async () => {
+    const lesson = (document: { lesson: unknown }) => {
+      document.lesson = [{ text: "Look." }];
+    };
+    const [, place] = await start(carried("ordinary", lesson));
+    expect(place.querySelector(".lesson .figure")!.textContent).toBe("1 step");
+    const [, other] = await start({ ...carried("ordinary", lesson), display: { tab: "Filters" } });
+    expect(other.querySelector(".lesson")).toBeNull();
+  });
+});
+
+describe("numbers that were not saved with the notebook", () => {
+  const apart = () =>
+    carried("ordinary", ({ sources }) => {
+      sources[0]!.blocks = [];
+      sources[0]!.opening = ["open"];
+    });
+
+  it("come from the kernel", async () => {
+    const [model, place] = await start(apart());
+    expect(place.textContent).toContain("on their way");
+    const { document, payload } = golden("ordinary");
+    const bytes = Uint8Array.from(Buffer.from(payload, "base64"));
+    expect(model.request("part").name).toBe("open");
+    model.answer(model.request("part").id, "part", { blocks: document.sources[0]!.blocks }, bytes);
+    await settle();
+    expect(place.querySelector("canvas")).not.toBeNull();
+  });
+
+  it("are missing in words where no kernel answers", async () => {
+    const [, place] = await start(apart());
+    vi.advanceTimersByTime(PATIENCE);
+    expect(place.textContent).toContain("were not saved with the notebook");
+  });
+});
+
+describe("a notebook without its kernel", () => {
+  it("shows what it holds, with one calm sentence", async () => {
+    const model = new FakeModel(carried("ordinary"));
+    model.dead = true;
+    ends.push(widget.initialize({ model }));
+    const place = show(model);
+    await settle();
+    const said = [...place.querySelectorAll<HTMLElement>(".notice")].filter((line) => !line.hidden);
+    expect(said.map((line) => line.textContent)).toEqual([
+      "The kernel does not answer: it is busy, or gone. What is loaded still works.",
+    ]);
+    click(place, 1);
+    expect(chosen(place)).toEqual([1]);
+    expect(place.querySelector(".summary")!.textContent).toMatch(/^Peak |^The map/);
+  });
+});
+
+describe("the end of a model", () => {
+  it.each(["destroy", "abort", "returned"])("by %s leaves no listener, and no change is saved", async (how) => {
+    const model = new FakeModel(carried("ordinary"));
+    const abort = new AbortController();
+    const end = widget.initialize({ model, signal: abort.signal });
+    const place = show(model);
+    await settle();
+    vi.advanceTimersByTime(100);
+    const saved = model.saved;
+    click(place, 1);
+    if (how === "destroy") model.emit("destroy");
+    else if (how === "abort") abort.abort();
+    else end();
+    const kept = model.listeners;
+    expect(kept).toBeLessThanOrEqual(1);
+    vi.advanceTimersByTime(PATIENCE);
+    expect(model.saved).toBe(saved);
+    click(place, 0);
+    expect(model.get("steps")).toEqual([1]);
+  });
+
+  it("while its document is read shows nothing more", async () => {
+    const model = new FakeModel(carried("ordinary"));
+    const end = widget.initialize({ model });
+    const place = show(model);
+    end();
+    await settle();
+    expect(place.querySelector("canvas")).toBeNull();
+    expect(model.get("steps")).toBeUndefined();
+  });
+});
+
+it("two models that share this module, as in marimo, are two sessions", async () => {
+  const [one, first] = await start();
+  const [other, second] = await start(carried("one_step"));
+  click(first, 1);
+  vi.advanceTimersByTime(100);
+  expect(one.get("steps")).toEqual([1]);
+  expect(other.get("steps")).toEqual([]);
+  expect(second.querySelectorAll("[role=option]")).toHaveLength(1);
+  one.emit("destroy");
+  click(second, 0);
+  expect(other.get("steps")).toEqual([0]);
+});
+
+it("a host that hands out one model as several objects still has one session", async () => {
+  const [model, first] = await start();
+  const proxy = Object.assign(Object.create(model) as FakeModel, { get: model.get });
+  const second = show(proxy);
+  click(second, 2);
+  expect(chosen(first)).toEqual([2]);
+});
+
+it("the module does nothing before it is asked to", async () => {
+  vi.resetModules();
+  const listen = vi.spyOn(document, "addEventListener");
+  const make = vi.spyOn(document, "createElement");
+  await import("../src/widget");
+  expect([listen.mock.calls.length, make.mock.calls.length]).toEqual([0, 0]);
+});
