@@ -28,8 +28,9 @@ __all__ = ["Explorer"]
 
 _log = logging.getLogger(__name__)
 
-SAVED_BYTES = 1_100_000
-"""What a notebook saves of the document and the payload; beside the script and the picture it stays below 1.5 MB."""
+SAVED_BYTES = 1_500_000
+"""What a notebook may grow by: script, document, payload and the picture beside them."""
+_PICTURE = 300_000  # at most 448×448 pixels of one byte, as base64, and what else stands in an output
 _KEPT_PARTS = 8
 _COMPARED = 3  # answers that stay in memory when another one is asked for
 _OUTER = ("layout", "tooltip", "tabbable")  # traits of every ipywidget
@@ -86,7 +87,8 @@ class Explorer(Live):
             traits.setdefault("steps", traits.pop("step"))
         self._regions = self._named(regions or {})
         self._lesson = lessons.checked(lesson, self._checked_state)
-        super().__init__(_esm=html.script_of("widget.js"), _id=uuid4().hex, **self._encoded(), **traits)
+        script = html.script_of("widget.js")
+        super().__init__(_esm=script, _id=uuid4().hex, **self._encoded(script), **traits)
         if prompt is not None:
             self.ask(prompt)
 
@@ -139,7 +141,7 @@ class Explorer(Live):
         """An Explorer with a view that `state` gave, of the same explanation or of another."""
         return cls(subject, image=image, **state)
 
-    def _encoded(self) -> dict[str, Any]:
+    def _encoded(self, script: str) -> dict[str, Any]:
         """The two traits that carry the explanation; numbers too large to be saved are asked for in parts."""
         if not self.sources:
             return {"_document": "", "_payload": b""}
@@ -147,12 +149,12 @@ class Explorer(Live):
         def encode(**options: Any) -> tuple[str, bytes, int]:
             document, payload = wire.document(self.sources, lesson=self._lesson, regions=self._on_grid(), **options)
             text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-            # in the notebook's file, the text is JSON once more, and bytes are base64
-            return text, payload, len(json.dumps(text, ensure_ascii=False).encode()) + len(payload) * 4 // 3
+            # in the notebook's file, texts are JSON once more, and bytes are base64
+            return text, payload, len(json.dumps([text, script], ensure_ascii=False).encode()) + len(payload) * 4 // 3
 
         for options in ({}, {"max_bytes": 0}, {"apart": True}):
             text, payload, saved = encode(**options)
-            if saved <= SAVED_BYTES:
+            if saved <= SAVED_BYTES - _PICTURE:
                 break
         return {"_document": text, "_payload": payload}
 
@@ -192,7 +194,7 @@ class Explorer(Live):
                     setattr(self, name, value)
                 except traitlets.TraitError as error:  # a state may come from another answer
                     _log.warning("Left out of the view: %s", error)
-            for name, value in self._encoded().items():
+            for name, value in self._encoded(self._esm).items():
                 setattr(self, name, value)
 
     def _view_of(self, e: Explanation) -> dict[str, Any]:
