@@ -44,11 +44,11 @@ function record(s: State): History {
     if (next === now) return;
     const steps = past.peek();
     const at = Date.now();
-    // A change that is taken back at once leaves nothing to undo.
-    if (at - changed > PAUSE) past.value = [...steps, now].slice(-MOST);
-    else if (steps.at(-1) === next) past.value = steps.slice(0, -1);
+    const back = at - changed <= PAUSE && steps.at(-1) === next; // taken back at once: nothing to undo
+    if (back) past.value = steps.slice(0, -1);
+    else if (at - changed > PAUSE) past.value = [...steps, now].slice(-MOST);
+    changed = back ? Number.NEGATIVE_INFINITY : at;
     future.value = [];
-    changed = at;
     now = next;
   });
   const move = (from: typeof past, to: typeof past) => {
