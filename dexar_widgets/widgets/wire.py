@@ -26,7 +26,9 @@ VERSION = 2
 OPENING_BYTES = 1_000_000
 """A view opens with the parts that fit into this many bytes, and with ``open`` in any case."""
 LOSSLESS_PIXELS = 512 * 512  # a larger image travels as JPEG
-LONGEST_SIDE = 1600
+LONGEST_SIDES = (1600, 1200, 900, 640)  # the largest at which it keeps to its bytes
+IMAGE_BYTES = 600_000
+"""What the images of a document may take, so that a notebook that saves it stays small."""
 
 
 def document(
@@ -55,7 +57,7 @@ def document(
     everything = parts.Blocks()
     headers = []
     for number, e in enumerate(sources):
-        header = _header(e, title) | {"regions": list(regions) if number == 0 else []}
+        header = _header(e, title, IMAGE_BYTES // len(sources)) | {"regions": list(regions) if number == 0 else []}
         header["opening"] = list(parts.opening(e, max_bytes - everything.size))
         header["blocks"] = []
         if not apart:
@@ -70,7 +72,7 @@ def document(
     return top | {"view": dict(view or {}), "lesson": list(lesson)}, everything.payload
 
 
-def _header(e: Explanation, title: str | None) -> dict[str, Any]:
+def _header(e: Explanation, title: str | None, image_bytes: int) -> dict[str, Any]:
     """What was asked of which image and answered, and the axes of the blocks."""
     generation, grid = e.generation, e.layout.grids[0]
     presets: dict[Preset, Options] = {"paper": e.options(preset="paper")}
@@ -81,7 +83,7 @@ def _header(e: Explanation, title: str | None) -> dict[str, Any]:
         "prompt": e.example.prompt,
         "answer": generation.text,
         "notices": list(e.example.notices),
-        "image": image_of(e.example.image),
+        "image": image_of(e.example.image, image_bytes),
         "grid": {"rows": grid.rows, "cols": grid.cols, "box": list(grid.box)},
         "steps": list(e.steps),
         "layers": list(e.layers),
@@ -128,16 +130,21 @@ def _flat(values: Any, name: str = "") -> Iterable[tuple[str, str]]:
         yield name, ", ".join(map(str, values)) if isinstance(values, list | tuple) else str(values)
 
 
-def image_of(image: UInt8[np.ndarray, "height width 3"]) -> dict[str, Any]:
-    """The image as a data URI, a JPEG of at most `LONGEST_SIDE` pixels where it is large, and its own size."""
-    picture, buffer = Image.fromarray(image), io.BytesIO()
+def image_of(image: UInt8[np.ndarray, "height width 3"], max_bytes: int = IMAGE_BYTES) -> dict[str, Any]:
+    """The image as a data URI, as it is where it is small and else a JPEG, and its own size."""
+    picture = Image.fromarray(image)
     width, height = picture.size
-    if width * height <= LOSSLESS_PIXELS:
-        picture.save(buffer, "PNG", optimize=True)
-        kind = "png"
-    else:
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        picture.save(buffer, "JPEG", quality=88)
-        kind = "jpeg"
-    source = f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"
-    return {"src": source, "width": width, "height": height}
+    small = width * height <= LOSSLESS_PIXELS
+    content, kind = _coded(picture, "png", optimize=True) if small else b"", "png"
+    for side in LONGEST_SIDES if not 0 < len(content) <= max_bytes else ():
+        picture.thumbnail((side, side))
+        content, kind = _coded(picture, "jpeg", quality=88), "jpeg"
+        if len(content) <= max_bytes:
+            break
+    return {"src": f"data:image/{kind};base64,{b64encode(content).decode()}", "width": width, "height": height}
+
+
+def _coded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()

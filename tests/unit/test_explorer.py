@@ -396,14 +396,22 @@ def saved(explorer) -> int:
     return len(json.dumps([states, data]).encode())
 
 
-@pytest.mark.parametrize("grid", [(3, 4), (24, 24)])
-def test_a_saved_notebook_grows_by_at_most_a_megabyte_and_a_half(grid):
-    e = build(steps=8, layers=24, heads=16, grid=grid, size=(480, 480))  # noise: no picture is larger
-    explorer = dx.Explorer(e)
+@pytest.mark.parametrize(
+    ("grid", "size", "sources"),
+    [((3, 4), (40, 30), 1), ((24, 24), (500, 500), 1), ((24, 24), (2400, 1800), 1), ((12, 12), (1200, 1200), 3)],
+)
+def test_a_saved_notebook_grows_by_at_most_a_megabyte_and_a_half(grid, size, sources):
+    made = build(steps=8, layers=24, heads=16, grid=grid, size=size)  # noise: no picture takes more bytes
+    explorer = dx.Explorer(*[made] * sources)
     assert saved(explorer) <= 1_500_000
     document = json.loads(explorer._document)
     apart = not explorer._payload
     assert all(bool(source["blocks"]) != apart for source in document["sources"])
+    image = document["sources"][0]["image"]
+    assert (image["width"], image["height"]) == size
+    picture = Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2])))
+    assert picture.width / picture.height == pytest.approx(size[0] / size[1], rel=0.01)
+    assert min(picture.size) >= min(480, *size)
 
 
 def test_numbers_that_are_too_large_to_be_saved_are_asked_for(monkeypatch):
