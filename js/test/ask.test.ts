@@ -67,8 +67,8 @@ describe("a question", () => {
     model.greet();
     press(panel);
     const { id } = model.request("ask");
-    for (const text of ["a", " <b>", "cat</b>"]) model.answer(id, "word", { text });
-    expect(panel.querySelector(".coming")!.textContent).toBe("a <b>cat</b>");
+    for (const text of ["a", "<b>", "cat</b>", "."]) model.answer(id, "word", { text });
+    expect(panel.querySelector(".coming")!.textContent).toBe("a <b> cat</b>.");
     expect(panel.querySelector("b")).toBeNull();
     model.answer(id, "progress", { done: 0, total: 10, text: "explaining word 1 of 10" });
     vi.setSystemTime(4000);

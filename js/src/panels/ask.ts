@@ -72,7 +72,7 @@ function answering(host: Host, said: { value: string }): HTMLElement {
     const job = isAsking(host) ? host.job.value : null;
     if (asked && !job && said.value === "Stopping.") said.value = "Stopped.";
     asked = !!job;
-    words.textContent = job?.words.join("") ?? "";
+    words.textContent = job?.words.join(" ").replace(/ (?=[.,;:!?…)])/g, "") ?? "";
     bar.hidden = !job;
     setAll(bar, { max: job?.total || undefined, value: job?.total ? job.done : undefined });
     line.textContent = job && said.value !== "Stopping." ? `${job.text}${remaining(job)}` : said.value;
