@@ -4,7 +4,7 @@ import { paint, type Scale, scaleOf, table } from "./colour";
 import { svg } from "./dom";
 import { record, settingsLine, shownSide, unitOf, wordsOf } from "./facts";
 import { number } from "./format";
-import { outlinePath } from "./region";
+import { cellBox, outlinePath } from "./region";
 import type { State } from "./state";
 
 /** A small image is enlarged by a whole factor, so that its caption can be read. */
@@ -69,39 +69,38 @@ function smooth(overlay: HTMLCanvasElement, [left, top, right, bottom]: readonly
 
 /** One rectangle per cell, its value as its title. */
 function cells(s: State): SVGElement[] {
-  const { rows, cols, box } = s.e.header.grid;
-  const [wide, high] = [(box[2] - box[0]) / cols, (box[3] - box[1]) / rows];
   const scale = scaleShown(s);
   if (scale.high <= scale.low) return [];
   const rgba = paint(s.map.value, scale, s.opacity.value, s.display.value.fade);
-  return Array.from(s.map.value, (value, cell) =>
-    svg(
+  return Array.from(s.map.value, (value, cell) => {
+    const [x, y, width, height] = cellBox(s.e.header, cell);
+    return svg(
       "rect",
       {
-        x: box[0] + wide * (cell % cols),
-        y: box[1] + high * Math.floor(cell / cols),
-        width: wide,
-        height: high,
+        x,
+        y,
+        width,
+        height,
         fill: `rgb(${rgba.slice(4 * cell, 4 * cell + 3)})`,
         "fill-opacity": (rgba[4 * cell + 3]! / 255).toFixed(3),
         "shape-rendering": "crispEdges",
       },
       svg("title", {}, String(value)),
-    ),
-  );
+    );
+  });
 }
 
 function outline(s: State): SVGElement | null {
   const region = s.region.value;
   if (!region) return null;
-  return svg("path", {
-    d: outlinePath(s.e.header, region),
-    fill: "none",
-    stroke: "#fff",
-    "stroke-width": 2,
-    "stroke-dasharray": "6 4",
-    "vector-effect": "non-scaling-stroke",
-  });
+  const d = outlinePath(s.e.header, region);
+  const border = { d, fill: "none", "vector-effect": "non-scaling-stroke" };
+  return svg(
+    "g",
+    {},
+    svg("path", { ...border, stroke: "#000", "stroke-width": 3 }),
+    svg("path", { ...border, stroke: "#fff", "stroke-width": 1.5 }),
+  );
 }
 
 function legend(s: State, top: number, width: number, size: number): SVGElement[] {
@@ -142,7 +141,7 @@ export function wrap(text: string, most: number): string[] {
   const lines: string[] = [];
   let [line, length] = ["", 0];
   for (const word of text.split(/\s+/u))
-    for (const part of word.match(new RegExp(`.{1,${most >> 1}}`, "gu")) ?? []) {
+    for (const part of word.match(new RegExp(`.{1,${most}}`, "gu")) ?? []) {
       const wide = Array.from(part, (letter) => (letter > "\u1100" ? 2 : 1)).reduce<number>((a, b) => a + b, 1);
       if (line && length + wide > most) {
         lines.push(line);

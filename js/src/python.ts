@@ -78,5 +78,6 @@ function stateOf(s: State): Record<string, unknown> {
 function viewOf(s: State): Record<string, unknown> {
   const { step: _first, display, ...view } = readTraits(s);
   const { tab: _open, ...look } = display;
-  return { ...view, display: look };
+  const named = s.e.header.regions.find(({ name }) => name === view.selection);
+  return { ...view, selection: named ? named.outline : view.selection, display: look };
 }
