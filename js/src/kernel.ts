@@ -77,6 +77,8 @@ export class Kernel implements Host {
   #wanted = new WeakMap<Explanation, Map<string, Promise<void>>>();
   #stem = Math.random().toString(36).slice(2);
   #count = 0;
+  /** When the kernel was last heard of, or asked whether it is there. */
+  #heardAt = 0;
   #listen = (content: Message, buffers?: unknown[]) => this.#hear(content, bytesOf(buffers?.[0]));
   /** What fails is said in `problem`. */
   #greet = () => void this.#request("hello", {}).catch(() => {});
@@ -92,6 +94,11 @@ export class Kernel implements Host {
     this.#wire.off("msg:custom", this.#listen as never);
     this.#wire.off("comm_live_update", this.#greet);
     this.#pending.clear();
+  }
+
+  /** Somebody works the view: a kernel that was silent for long is asked whether it is still there. */
+  stir(): void {
+    if (this.connected.peek() && Date.now() - this.#heardAt > PATIENCE) this.#greet();
   }
 
   async want(e: Explanation, parts: string[]): Promise<void> {
@@ -170,6 +177,7 @@ export class Kernel implements Host {
 
   #request(kind: Kind, content: object, buffers: ArrayBuffer[] = [], id = this.#nextId()): Promise<Answer> {
     if (kind !== "hello" && this.connected.peek()) this.problem.value = "";
+    this.#heardAt = Date.now();
     return new Promise((resolve, reject) => {
       const pending: Pending = { kind, resolve, reject, heard: false };
       this.#pending.set(id, pending);
@@ -196,6 +204,7 @@ export class Kernel implements Host {
     batch(() => {
       if (!this.connected.value) this.problem.value = "";
       this.connected.value = true;
+      this.#heardAt = Date.now();
       const { id, kind } = message;
       const pending = this.#pending.get(id);
       if (pending) pending.heard = true;

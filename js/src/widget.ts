@@ -108,6 +108,7 @@ class Session {
     if (!changed.length || this.#timer) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.kernel.stir();
       this.#model.save_changes();
     }, PACE);
   }

@@ -52,6 +52,16 @@ describe("the greeting", () => {
   });
 });
 
+it("a kernel that died in silence is missed once somebody works the view", () => {
+  model.greet();
+  model.dead = true;
+  kernel.stir();
+  expect(kernel.connected.value).toBe(true); // it was heard of just now
+  vi.advanceTimersByTime(PATIENCE + 1);
+  kernel.stir();
+  expect([kernel.connected.value, kernel.problem.value]).toEqual([false, expect.stringContaining("gone")]);
+});
+
 describe("messages", () => {
   it("of another version, an unknown kind or no shape change nothing", () => {
     const asked = kernel.ask("what?");
