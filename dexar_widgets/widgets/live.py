@@ -59,7 +59,7 @@ class Live(view.View):
     @property
     def region(self) -> perturb.Mask | None:
         """The selection as a mask over the image; None without one."""
-        return None if self.selection is None else perturb.mask_of(self.selection, self._size())
+        return None if self.selection is None else self.region_of(self.selection)
 
     def region_of(self, region: Any) -> perturb.Mask:
         """A mask, box or polygon, or the name of a given region, as a mask over the image in view."""

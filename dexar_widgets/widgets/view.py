@@ -127,7 +127,10 @@ def _share(_view: "View", value: Any) -> float:
     return float(value)
 
 
-def _selection(_view: "View", value: Any) -> Any:
+def _selection(view: "View", value: Any) -> Any:
+    if isinstance(value, str):
+        view.region_of(value)  # refuses a name that is not known
+        return value
     return None if value is None else outline_of(value)
 
 
@@ -183,6 +186,10 @@ class View(anywidget.AnyWidget):
         if not self.sources:
             raise ValueError("Nothing is explained yet; ask first, in the widget or with ask(…).")
         return self.sources[0]
+
+    def region_of(self, region: Any) -> Any:
+        """A region, by its name or outline, as a mask over the image in view."""
+        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """The view as plain JSON values, for `from_state`."""

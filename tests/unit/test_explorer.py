@@ -253,6 +253,16 @@ def test_named_regions_travel_as_shares_of_cells(e):
     assert sum(regions["corner"]["coverage"]) == pytest.approx(6, abs=0.2)
 
 
+def test_a_named_region_can_be_the_selection(e):
+    mask = np.zeros((30, 40), bool)
+    mask[:, :15] = True
+    explorer = dx.Explorer(e, regions={"left": mask}, selection="left")
+    assert explorer.selection == explorer.state()["selection"] == "left"
+    assert np.array_equal(explorer.region, mask)
+    with pytest.raises(TraitError, match="no region named 'right'; named regions: 'left'"):
+        explorer.selection = "right"
+
+
 @pytest.mark.parametrize(
     ("regions", "said"),
     [

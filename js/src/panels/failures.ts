@@ -1,14 +1,14 @@
 /** Where a map may mislead: register patches, silenced words, words that come from elsewhere; and notes on them. */
 
 import { signal } from "@preact/signals-core";
-import { bind, el, segmented, watch } from "../dom";
+import { bind, el, fill, segmented, watch } from "../dom";
 import { save } from "../download";
 import { number } from "../format";
 import type { Check } from "../host";
 import { type CellMap, type Method, mapOf, needed } from "../maps";
 import { quote } from "../numbers";
 import { energyInside, NATS, originOf, pointsAt, TIMES } from "../region";
-import { entriesOf, explainedWords, type Note, type State, wordWeight } from "../state";
+import { entriesOf, explainedWords, type Note, type State, wordAt, wordWeight } from "../state";
 import type { Word } from "../wire";
 import { insideShares, shareText } from "./draw";
 import { choose, verdict } from "./words";
@@ -56,7 +56,9 @@ function registers(s: State): HTMLElement {
   });
   return part(
     title,
-    hint(`${text} Dotted on the image while this tab is open; a register draws attention, not the map.`),
+    hint(
+      `${text} Dotted on the image while this tab is open. A register takes more of the attention than of the cells, and the map should leave it out.`,
+    ),
     tableOf(["Their share", ""], body),
   );
 }
@@ -106,6 +108,8 @@ function checksNow(s: State): readonly Check[] {
   return JSON.stringify(region) === JSON.stringify(s.region.value) ? checks : [];
 }
 
+const COLUMNS = ["Word", "Inside", "Outside", "Inside ÷ area", "Hidden: nats lost", "The rest hidden", "So the word …"];
+
 function sharesTable(s: State): HTMLElement {
   const body = el("tbody");
   watch(() => {
@@ -129,10 +133,13 @@ function sharesTable(s: State): HTMLElement {
       }),
     );
   });
-  return tableOf(
-    ["Word", "Inside", "Outside", "Inside ÷ area", "Nats lost: it hidden", "the rest hidden", "So the word …"],
-    body,
+  const table = el("div");
+  fill(
+    table,
+    () => checksNow(s).length > 0,
+    (checked) => [tableOf([...COLUMNS.slice(0, checked ? 7 : 4)], body)],
   );
+  return table;
 }
 
 function checkControls(s: State): HTMLElement {
@@ -171,7 +178,7 @@ function checkControls(s: State): HTMLElement {
 }
 
 function withoutModel(s: State): string {
-  const word = JSON.stringify(explainedWords(s.e)[0]?.text.trim() ?? "");
+  const word = JSON.stringify(wordAt(s.e, s.chosen.value[0] ?? 0)!.text.trim());
   return `No model stands behind this view. In Python: dx.check(e, step=${word}, region=${JSON.stringify(s.region.value)})`;
 }
 

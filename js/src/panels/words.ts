@@ -234,5 +234,5 @@ export function verdict(s: State, entries: readonly number[]): string {
   if (why.visual.value <= 0 && why.text.value <= 0) return "is silenced: neither image nor text raises it.";
   return weight > 0
     ? `has visual weight ${number(weight)}${how}: ${image}; ${text}.`
-    : `is silenced, the text wins${how}: ${text}; ${image}. The whole answer’s map leaves it out; this is its own.`;
+    : `is silenced, the text wins${how}: ${text}; ${image}. The whole answer’s map leaves it out.`;
 }
