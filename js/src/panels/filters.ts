@@ -10,28 +10,13 @@ import type { Level, Preset } from "../wire";
 export function filtersPanel(s: State): HTMLElement {
   return el(
     "section",
-    { class: "panel filters", "aria-label": "Filters" },
+    { class: "filters", "aria-label": "Filters" },
     el("div", { class: "head" }, el("h2", {}, "Filters"), counts(s)),
-    option("Preset", presets(s), presetSentence(s), presetEquation(s)),
-    option(
-      "Heads",
-      level(s, "headFilter"),
-      headSentence(s),
-      equation("δ = max(0, ", "s", "image", " − ", "s", "text", ")"),
-    ),
-    option(
-      "Filler words",
-      level(s, "fillerFilter"),
-      fillerSentence(s),
-      equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")"),
-    ),
-    option(
-      "Text",
-      textSets(s),
-      textSentence(s),
-      equation("", "s", "text", " = max ", "G⁺", "j", " over the text tokens j"),
-    ),
-    reluOption(s),
+    presetOption(s),
+    levelOption(s, "headFilter"),
+    levelOption(s, "fillerFilter"),
+    textOption(s),
+    signOption(s),
   );
 }
 
@@ -40,34 +25,32 @@ export function obstacle(s: State, change: Partial<Options>): string {
   s.e.revision.value;
   const missing = needed(s.e, s.steps.value, { ...s.options.value, ...change }, "dexar");
   if (missing)
-    return missing.length && !s.host.connected.value
-      ? "this copy lacks the numbers, a notebook with its kernel has them"
-      : "";
+    return missing.length && !s.host.connected.value ? "not in this copy; a notebook with its kernel has it" : "";
   return s.e.header.keep === "summary"
-    ? 'only sums over heads were kept, explain again with keep="visual"'
-    : "too many words at once, choose fewer";
+    ? 'only sums over heads were kept; explain again with keep="visual"'
+    : "too many words at once; choose fewer";
 }
 
-/** A control whose choices are greyed out where they cannot be had, with the reason. */
-function limited(s: State, control: HTMLElement, change: (value: string) => Partial<Options>): HTMLElement {
+/** Greys out the choices of a control that cannot be had, and says why. */
+function limits(s: State, control: HTMLElement, change: (value: string) => Partial<Options>): HTMLElement {
   const line = el("p", { class: "hint" });
   watch(() => {
     const reasons = new Map<string, string[]>();
     for (const choice of control.querySelectorAll<HTMLInputElement | HTMLOptionElement>("[type=radio], option")) {
       const why = obstacle(s, change(choice.value));
-      choice.disabled = why !== "";
       const name = choice.textContent || choice.parentElement!.textContent!;
+      choice.disabled = why !== "";
       if (why) reasons.set(why, [...(reasons.get(why) ?? []), name]);
     }
-    line.textContent = [...reasons].map(([why, names]) => `Not here: ${listed(names)} (${why}).`).join(" ");
+    line.textContent = [...reasons].map(([why, names]) => `${listed(names)}: ${why}.`).join(" ");
     line.hidden = !reasons.size;
   });
-  return el("div", {}, control, line);
+  return line;
 }
 
-/** A control with its name before it and its sentence, and equation, under it. */
-function option(name: string, control: HTMLElement, sentence: HTMLElement, formula?: HTMLElement): HTMLElement {
-  return el("div", { class: "option" }, el("h3", {}, name), el("div", {}, control, sentence, formula));
+/** A control with its name before it; its sentence, equation and limits under it. */
+function option(name: string, ...parts: HTMLElement[]): HTMLElement {
+  return el("div", { class: "option" }, el("h3", {}, name), el("div", {}, ...parts));
 }
 
 /** Plain text, then a symbol and its index, and so on. */
@@ -104,23 +87,27 @@ export function counts(s: State): HTMLElement {
   return line;
 }
 
-function presets(s: State): HTMLElement {
-  const known = (Object.keys(s.e.header.presets) as Preset[]).map((value) => ({
+function presetOption(s: State): HTMLElement {
+  const { presets } = s.e.header;
+  const known = (Object.keys(presets) as Preset[]).map((value) => ({
     value,
     label: { paper: "Paper", released: "Released code" }[value],
   }));
-  return limited(
-    s,
-    segmented("Preset", known, { get: () => s.preset.value, set: (preset) => applyPreset(s, preset) }),
-    (value) => ({
-      ...s.e.header.presets[value as Preset],
-      preset: value as Preset,
-      headFilter: "max",
-      fillerFilter: "max",
-      relu: true,
-      heads: null,
-    }),
+  const control = segmented("Preset", known, { get: () => s.preset.value, set: (preset) => applyPreset(s, preset) });
+  const said = sentence(() =>
+    s.preset.value === "paper"
+      ? "As in the paper: every layer; each word’s map is scaled 0–1 before the words are weighted and summed."
+      : "As in the authors’ code: the last ten layers, the last one normed twice; maps are summed unscaled; the first text token after the image is left out.",
   );
+  const change = (value: string): Partial<Options> => ({
+    ...presets[value as Preset],
+    preset: value as Preset,
+    headFilter: "max",
+    fillerFilter: "max",
+    relu: true,
+    heads: null,
+  });
+  return option("Preset", control, said, presetEquation(s), limits(s, control, change));
 }
 
 /** Equation 6, with the words' own scaling or without. */
@@ -135,15 +122,9 @@ function presetEquation(s: State): HTMLElement {
   return formula;
 }
 
-const presetSentence = (s: State) =>
-  sentence(() =>
-    s.preset.value === "paper"
-      ? "As in the paper: every layer; each word’s map is scaled 0–1 before the words are weighted and summed."
-      : "As in the authors’ code: the last ten layers, the last one normed twice; maps are summed unscaled; the first text token after the image is left out.",
-  );
-
 /** None, max, or the mean of a top share, the share on a slider. */
-function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
+function levelOption(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
+  const ofHeads = which === "headFilter";
   const shares = s.e.header.levels.filter((known) => known !== "max");
   const chosen = s[which];
   const isShare = () => chosen.value !== "none" && chosen.value !== "max";
@@ -155,7 +136,7 @@ function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
     { value: "share", label: "Top share", title: "Compare the means of the largest gradients" },
   ];
   const some = () => (can(share) ? share : (shares.find(can) ?? share));
-  const buttons = segmented(which === "headFilter" ? "Head filter" : "Filler filter", kinds, {
+  const buttons = segmented(ofHeads ? "Head filter" : "Filler filter", kinds, {
     get: () => (isShare() ? "share" : String(chosen.value)),
     set: (value) => {
       chosen.value = value === "share" ? some() : (value as Level);
@@ -176,9 +157,15 @@ function level(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
   watch(() => {
     amount.hidden = !isShare();
   });
-  const control = limited(s, buttons, (value) => ({ [which]: value === "share" ? some() : value }));
-  control.prepend(el("div", { class: "row" }, buttons, amount));
-  return control;
+  return option(
+    ofHeads ? "Heads" : "Filler words",
+    el("div", { class: "row" }, buttons, amount),
+    ofHeads ? headSentence(s) : fillerSentence(s),
+    ofHeads
+      ? equation("δ = max(0, ", "s", "image", " − ", "s", "text", ")")
+      : equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")"),
+    limits(s, buttons, (value) => ({ [which]: value === "share" ? some() : value })),
+  );
 }
 
 const compared = (level: Level): string =>
@@ -220,7 +207,7 @@ const SETS: Record<string, [string, string]> = {
   released: ["As released", "Every text token but the first after the image, as in the authors’ code."],
 };
 
-function textSets(s: State): HTMLElement {
+function textOption(s: State): HTMLElement {
   const id = newId("text");
   const box = el(
     "select",
@@ -233,12 +220,16 @@ function textSets(s: State): HTMLElement {
   watch(() => {
     box.value = s.textSet.value;
   });
-  return limited(s, box, (textSet) => ({ textSet }));
+  return option(
+    "Text",
+    box,
+    sentence(() => SETS[s.textSet.value]?.[1] ?? ""),
+    equation("", "s", "text", " = max ", "G⁺", "j", " over the text tokens j"),
+    limits(s, box, (textSet) => ({ textSet })),
+  );
 }
 
-const textSentence = (s: State) => sentence(() => SETS[s.textSet.value]?.[1] ?? "");
-
-function reluOption(s: State): HTMLElement {
+function signOption(s: State): HTMLElement {
   const control = checkbox("Positive gradients only", bind(s.relu));
   const box = control.querySelector("input")!;
   const reason = () => (s.relu.value ? obstacle(s, { relu: false }) : "");
@@ -248,12 +239,12 @@ function reluOption(s: State): HTMLElement {
   return option(
     "Sign",
     control,
-    sentence(() => {
-      const why = reason() && ` The others are not here: ${reason()}.`;
-      return s.relu.value
-        ? `The map shows where more attention would raise the word’s logit; what would lower it is left out.${why}`
-        : "The map also shows, in blue, where more attention would lower the word’s logit; filters stay on positive gradients.";
-    }),
+    sentence(() =>
+      s.relu.value
+        ? "The map shows where more attention would raise the word’s logit; what would lower it is left out."
+        : "The map also shows, in blue, where more attention would lower the word’s logit; filters stay on positive gradients.",
+    ),
     equation("", "G", "", "⁺ = max(0, ", "G", "", ")"),
+    sentence(() => reason() && `Negative ones: ${reason()}.`),
   );
 }

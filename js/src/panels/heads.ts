@@ -195,7 +195,7 @@ function buttons(s: State): HTMLElement {
 export function statusText(s: State): string {
   const on = s.heads.value;
   const reason = why(s);
-  if (reason) return `Single heads cannot be chosen here: ${reason}.`;
+  if (reason) return `Choosing heads: ${reason}.`;
   if (s.shown.value.missing?.length) return "Loading …";
   if (!on) return "Every head is on.";
   return on.size === 1 ? `Only ${nameAt(s, [...on][0]!)} is on.` : `${on.size} of ${everyHead(s).length} heads are on.`;
@@ -218,8 +218,9 @@ function list(
     rows.forEach((row, i) => {
       const at = ranked.value[i]!;
       const [name, ...cells] = [...row.children];
-      const button = name!.firstElementChild!;
+      const button = name!.firstElementChild as HTMLButtonElement;
       button.textContent = nameAt(s, at);
+      button.disabled = why(s) !== "";
       setAll(button, { "aria-pressed": String(!!s.heads.value && isOn(s, at)) });
       const texts = [...KINDS.map(({ value }) => number(all()[value][at]!)), verdict(s, at)];
       for (const [k, text] of texts.entries()) cells[k]!.textContent = text;

@@ -150,7 +150,10 @@ function walk(m: Matrix, canvas: HTMLElement, mark: HTMLElement, cursor: Cursor)
     if ((!move && !acts) || event.metaKey || event.altKey || (move && event.ctrlKey)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (acts) return m.act(at, event);
+    if (acts) {
+      cursor.value = at;
+      return m.act(at, event);
+    }
     const row = hold(at.row + move![0], m.heading && at.col >= 0 ? -1 : 0, m.rows().length - 1);
     cursor.value = { row, col: hold(at.col + move![1], row >= 0 ? -1 : 0, m.cols - 1) };
     mark.scrollIntoView?.({ block: "nearest", inline: "nearest" });

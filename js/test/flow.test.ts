@@ -1,0 +1,76 @@
+// @vitest-environment happy-dom
+import { afterEach, describe, expect, it } from "vitest";
+import { scoped } from "../src/dom";
+import { pageHost } from "../src/host";
+import { flowOf, flowPanel } from "../src/panels/flow";
+import { createState, type State } from "../src/state";
+import { need } from "../src/wire";
+import { explanation } from "./golden";
+
+let s: State;
+let end: () => void;
+
+function open(): HTMLElement {
+  s = createState([explanation("ordinary")], pageHost());
+  const [panel, unwatch] = scoped(() => flowPanel(s));
+  end = unwatch;
+  document.body.append(panel);
+  return panel;
+}
+
+afterEach(() => {
+  end();
+  s.end();
+  document.body.replaceChildren();
+});
+
+const press = (panel: HTMLElement, key: string) =>
+  panel.querySelector("canvas")!.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+const said = (panel: HTMLElement) => panel.querySelector(".readout")!.textContent!;
+
+describe("the flow", () => {
+  it("is each step's and layer's largest sensitivity over the heads that count", () => {
+    open();
+    const visual = need(s.e, "visual/max").data;
+    const most = (at: number) => Math.max(visual[2 * at]!, visual[2 * at + 1]!);
+    expect([...flowOf(s).visual]).toEqual(Array.from({ length: 15 }, (_, at) => most(at)));
+    s.heads.value = new Set([0, 3]);
+    const [a, b, c] = [visual[0]!, visual[3]!, 0];
+    expect([...flowOf(s).visual.slice(0, 3)]).toEqual([a, b, c]);
+  });
+
+  it("names where the image is read most", () => {
+    const panel = open();
+    const { visual } = flowOf(s);
+    const best = visual.indexOf(Math.max(...visual));
+    const word = s.e.header.words.find(({ steps }) => steps.includes(Math.floor(best / 3)))!.text;
+    expect(said(panel)).toContain(`The image is read most for “${word}” in layer ${best % 3} (`);
+  });
+
+  it("joins a word's tokens under one name", () => {
+    const names = [...open().querySelectorAll<HTMLElement>(".heading span")];
+    expect(names.map(({ textContent }) => textContent)).toEqual(["a", "red", "suitcase", "."]);
+    expect(names.map(({ style }) => style.width)).toEqual(["20%", "20%", "40%", "20%"]);
+  });
+
+  it("takes the view to a square's word and layer, and to a label's alone", () => {
+    const panel = open();
+    for (const key of ["ArrowDown", "ArrowRight", "ArrowRight", "Enter"]) press(panel, key);
+    expect(said(panel)).toMatch(/^“suitcase”, layer 1 · image /);
+    expect(s.chosen.value).toEqual([2, 3]);
+    expect(s.options.value.layers).toEqual([1, 1]);
+    for (const key of ["ArrowUp", "ArrowUp"]) press(panel, key);
+    expect(said(panel)).toMatch(/^“suitcase”, all layers · image /);
+    for (const key of ["ArrowRight", "Enter"]) press(panel, key);
+    expect(said(panel)).toMatch(/^“suitcase”, all layers/);
+    for (const key of ["ArrowRight", "Enter"]) press(panel, key);
+    expect(s.chosen.value).toEqual([4]);
+    expect(s.options.value.layers).toEqual([1, 1]);
+    press(panel, "ArrowDown");
+    for (let i = 0; i < 5; i++) press(panel, "ArrowLeft");
+    expect(said(panel)).toMatch(/^all words, layer 2 · image /);
+    press(panel, "Enter");
+    expect(s.chosen.value).toEqual([4]);
+    expect(s.options.value.layers).toEqual([2, 2]);
+  });
+});

@@ -1,0 +1,90 @@
+// @vitest-environment happy-dom
+import { afterEach, describe, expect, it } from "vitest";
+import { scoped } from "../src/dom";
+import { pageHost } from "../src/host";
+import { wordsPanel } from "../src/panels/words";
+import { createState, type State } from "../src/state";
+import { explanation } from "./golden";
+
+let s: State;
+let end: () => void;
+let panel: HTMLElement;
+
+function open(): HTMLElement[] {
+  s = createState([explanation("ordinary")], pageHost());
+  [panel, end] = scoped(() => wordsPanel(s));
+  document.body.append(panel);
+  return [...panel.querySelectorAll<HTMLElement>("[role=option]")];
+}
+
+afterEach(() => {
+  end();
+  s.end();
+  document.body.replaceChildren();
+});
+
+const press = (on: HTMLElement, key: string) =>
+  on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+const parts = (option: HTMLElement) => [...option.querySelectorAll<HTMLElement>(".part")];
+
+describe("a word of several tokens", () => {
+  it("opens in place, and gives each part by click", () => {
+    const suitcase = open()[2]!;
+    expect(parts(suitcase)).toEqual([]);
+    suitcase.click();
+    expect(parts(suitcase).map(({ textContent }) => textContent)).toEqual(["suit", "case"]);
+    parts(suitcase)[1]!.click();
+    expect(s.chosen.value).toEqual([3]);
+    expect(parts(suitcase)[1]!.className).toBe("part chosen");
+    expect(panel.querySelector(".reason")!.textContent).toMatch(/^“case” of “suitcase” /);
+    parts(suitcase)[1]!.click();
+    expect(s.chosen.value).toEqual([2, 3]);
+  });
+
+  it("is opened and walked by keys, and closes when another is chosen", () => {
+    const [, red, suitcase] = open();
+    press(suitcase!, "ArrowDown");
+    expect(s.chosen.value).toEqual([2]);
+    press(suitcase!, "ArrowDown");
+    expect(s.chosen.value).toEqual([3]);
+    press(suitcase!, "ArrowDown");
+    expect(s.chosen.value).toEqual([3]);
+    press(suitcase!, "ArrowUp");
+    press(suitcase!, "ArrowUp");
+    expect(s.chosen.value).toEqual([2, 3]);
+    red!.click();
+    expect(parts(suitcase!)).toEqual([]);
+    expect(suitcase!.textContent).toBe("suitcase");
+  });
+
+  it("adds a single part to other words with Ctrl", () => {
+    const [a, , suitcase] = open();
+    suitcase!.click();
+    parts(suitcase!)[0]!.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
+    expect(s.chosen.value).toEqual([3]);
+    a!.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
+    expect(s.chosen.value).toEqual([0, 3]);
+  });
+});
+
+describe("a word", () => {
+  it("says how sure the model was, its parts multiplied", () => {
+    const [a, , suitcase] = open();
+    expect(a!.title).toContain("log-probability −0.500 (61 %)");
+    expect(suitcase!.title).toContain("log-probability −1.00 (37 %), 2 parts");
+    suitcase!.click();
+    expect(panel.querySelector(".reason")!.textContent).toContain("It had log-probability −1.00 (37 %).");
+  });
+
+  it("lights up by its share in the cell that was picked", () => {
+    const options = open();
+    const uses = () => options.map((option) => Number(option.style.getPropertyValue("--use")));
+    expect(uses()).toEqual([0, 0, 0, 0]);
+    s.picked.value = 5;
+    const shares = s.e.header.words.map((word) => s.lookup.value!.get(word)!);
+    const most = Math.max(...shares.filter((share) => share > 0));
+    expect(uses()).toEqual(shares.map((share) => (share > 0 ? Number((share / most).toFixed(3)) : 0)));
+    const used = options[shares.indexOf(most)]!;
+    expect(used.getAttribute("aria-label")).toContain(`${Math.round(100 * most)} % of its map in the picked cell`);
+  });
+});
