@@ -6,6 +6,7 @@ import { plural, quoted } from "../format";
 import { viewOf } from "../history";
 import { builtInLesson } from "../lesson";
 import { extent, rankOf } from "../maps";
+import { cellCoverage } from "../region";
 import type { State } from "../state";
 import { type Traits, writeTraits } from "../traits";
 import type { LessonStep } from "../wire";
@@ -44,6 +45,7 @@ function go(s: State, lesson: Lesson, at: number): void {
   const step = lesson.steps[at];
   batch(() => {
     s.playing.value = false;
+    s.picked.value = null;
     lesson.at.value = step ? at : null;
     lesson.guess.value = null;
     lesson.left = step ? at : 0;
@@ -140,7 +142,9 @@ function question(s: State, lesson: Lesson, quiz: Quiz): HTMLElement {
     const judge = quiz.choices ? judgeChoice : judgeCell;
     verdict.textContent = value === null ? "" : judge(s, quiz, value);
   });
-  if (!quiz.choices) watch(() => (s.veiled.value ? clicks(s, lesson, verdict) : undefined));
+  watch(() => {
+    if (!quiz.choices && s.veiled.value && s.picked.value !== null) answer(s, lesson, s.picked.value);
+  });
   return el(
     "div",
     { class: "quiz" },
@@ -151,32 +155,6 @@ function question(s: State, lesson: Lesson, quiz: Quiz): HTMLElement {
 }
 
 const HOW = "Click on the image, or move over it with the arrow keys and press Enter. The map is hidden until then.";
-
-/** A click, or Enter, on the image is the guess; the image's own answer to it waits. */
-function clicks(s: State, lesson: Lesson, place: Element): () => void {
-  const ends = new AbortController();
-  const take = (event: Event) => {
-    const canvas = (event.composedPath()[0] as Element).closest?.(".stage canvas");
-    const enter = (event as KeyboardEvent).key === "Enter";
-    if (!(event.type === "click" || enter) || !canvas || !place.closest(".dexar")?.contains(canvas)) return;
-    const cell = enter ? s.cell.value : cellAt(s, canvas, event as MouseEvent);
-    if (cell === null) return;
-    event.stopPropagation();
-    s.cell.value = cell;
-    answer(s, lesson, cell);
-  };
-  const options = { capture: true, signal: ends.signal };
-  for (const name of ["click", "keydown"]) document.addEventListener(name, take, options);
-  return () => ends.abort();
-}
-
-function cellAt(s: State, canvas: Element, { clientX, clientY }: MouseEvent): number | null {
-  const { rows, cols } = s.e.header.grid;
-  const area = canvas.getBoundingClientRect();
-  const col = Math.floor(((clientX - area.left) / area.width) * cols);
-  const row = Math.floor(((clientY - area.top) / area.height) * rows);
-  return col >= 0 && col < cols && row >= 0 && row < rows ? row * cols + col : null;
-}
 
 function judgeChoice(_: State, { choices, answer: right }: Quiz, guess: number): string {
   if (typeof right !== "number") return "";
@@ -189,19 +167,11 @@ function judgeChoice(_: State, { choices, answer: right }: Quiz, guess: number):
 function judgeCell(s: State, { answer: box }: Quiz, cell: number): string {
   if (cell < 0) return "";
   const { rows, cols } = s.e.header.grid;
-  const where = `Your guess, row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1},`;
-  const inside = Array.isArray(box)
-    ? ` ${isInside(s, cell, box) ? "lies in" : "misses"} the part that was asked for;`
-    : "";
   const [low, high] = extent(s.map.value);
-  if (s.shown.value.missing?.length !== 0 || low === high) return `${where}${inside} no map ranks it.`;
+  const ranked = s.shown.value.missing?.length === 0 && low < high;
   const rank = rankOf(s.map.value, cell);
-  return `${where}${inside} ${rank === 1 ? "is the map’s peak" : `has rank ${rank}`} of ${rows * cols} cells.`;
-}
-
-function isInside(s: State, cell: number, [left, top, right, bottom]: number[]): boolean {
-  const { rows, cols, box } = s.e.header.grid;
-  const x = box[0] + ((box[2] - box[0]) * ((cell % cols) + 0.5)) / cols;
-  const y = box[1] + ((box[3] - box[1]) * (Math.floor(cell / cols) + 0.5)) / rows;
-  return x >= left! && x <= right! && y >= top! && y <= bottom!;
+  const near = !ranked ? "is on no map" : rank === 1 ? "is the map’s peak" : `has rank ${rank} of ${rows * cols} cells`;
+  const where = `Your guess, row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}, ${near}.`;
+  if (!Array.isArray(box)) return where;
+  return `${where} It ${cellCoverage(s.e.header, box)[cell]! > 0 ? "lies in" : "misses"} the part that was asked for.`;
 }
