@@ -1,7 +1,7 @@
 /** Values to colours. The stops are those of Python's `figures.py`, so that paper and screen agree. */
 
 import stops from "./colour_stops.json";
-import { extent } from "./maps";
+import { extent, percentile } from "./maps";
 
 export type ColourName = keyof typeof stops;
 
@@ -37,21 +37,33 @@ export interface Scale {
   high: number;
 }
 
-/** From the map's least to its largest value; about zero where it has both signs. */
-export function scaleOf(map: ArrayLike<number>, sequential: ColourName): Scale {
-  const [low, high] = extent(map);
-  if (low >= 0) return { colours: sequential, low, high };
-  const reach = Math.max(-low, high);
+/**
+ * From the values' least to their largest, or to a percentile that lies above the least; about zero where they have
+ * both signs.
+ */
+export function scaleOf(values: ArrayLike<number>, sequential: ColourName, clip = 100): Scale {
+  const [low, high] = extent(values);
+  if (low >= 0) {
+    const top = percentile(values, clip);
+    return { colours: sequential, low, high: top > low ? top : high };
+  }
+  const reach = percentile(Array.from(values, Math.abs), clip) || Math.max(-low, high);
   return { colours: DIVERGING, low: -reach, high: reach };
 }
 
-/** A value's entry in the 256-colour table; 0 throughout for a constant map. */
+/** A value's entry in the 256-colour table, held at its ends; 0 throughout for a constant map. */
 export function indexOf(value: number, { low, high }: Scale): number {
-  return high > low ? Math.round((255 * (value - low)) / (high - low)) : 0;
+  return high > low ? Math.min(255, Math.max(0, Math.round((255 * (value - low)) / (high - low)))) : 0;
 }
 
 /** RGBA pixels; with `fade`, what is low (or near zero, on a signed scale) lets the image through. */
-export function paint(values: ArrayLike<number>, scale: Scale, opacity: number, fade: boolean): Uint8ClampedArray {
+export function paint(
+  values: ArrayLike<number>,
+  scale: Scale,
+  opacity: number,
+  fade: boolean,
+  pixels: Uint8ClampedArray = new Uint8ClampedArray(4 * values.length),
+): Uint8ClampedArray {
   const rgb = table(scale.colours);
   const rgba = new Uint8ClampedArray(4 * 256);
   for (let i = 0; i < 256; i++) {
@@ -59,9 +71,9 @@ export function paint(values: ArrayLike<number>, scale: Scale, opacity: number, 
     rgba[4 * i + 3] = 255 * opacity * (fade ? presence(i, scale) : 1);
   }
   const colours = new Uint32Array(rgba.buffer);
-  const pixels = new Uint32Array(values.length);
-  for (let i = 0; i < values.length; i++) pixels[i] = colours[indexOf(values[i]!, scale)]!;
-  return new Uint8ClampedArray(pixels.buffer);
+  const words = new Uint32Array(pixels.buffer);
+  for (let i = 0; i < values.length; i++) words[i] = colours[indexOf(values[i]!, scale)]!;
+  return pixels;
 }
 
 function presence(index: number, { low }: Scale): number {

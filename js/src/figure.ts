@@ -1,17 +1,15 @@
 /** What is shown as a picture of its own: image, map, legend and settings, as SVG or drawn from it as PNG. */
 
-import { paint, type Scale, scaleOf, table } from "./colour";
+import { paint, table } from "./colour";
 import { svg } from "./dom";
 import { record, settingsLine, shownSide, unitOf, wordsOf } from "./facts";
 import { number } from "./format";
 import { cellBox, outlinePath } from "./region";
+import { shownScale } from "./scale";
 import type { State } from "./state";
 
 /** A small image is enlarged by a whole factor, so that its caption can be read. */
 const LEAST_WIDTH = 480;
-
-/** The scale of the legend beside the map. */
-export const scaleShown = (s: State): Scale => scaleOf(s.map.value, s.colours.value);
 
 /** `overlay`: the map as it is drawn on the screen. */
 export function svgOf(s: State, overlay: HTMLCanvasElement): SVGElement {
@@ -69,7 +67,7 @@ function smooth(overlay: HTMLCanvasElement, [left, top, right, bottom]: readonly
 
 /** One rectangle per cell, its value as its title. */
 function cells(s: State): SVGElement[] {
-  const scale = scaleShown(s);
+  const scale = shownScale(s);
   if (scale.high <= scale.low) return [];
   const rgba = paint(s.map.value, scale, s.opacity.value, s.display.value.fade);
   return Array.from(s.map.value, (value, cell) => {
@@ -104,7 +102,7 @@ function outline(s: State): SVGElement | null {
 }
 
 function legend(s: State, top: number, width: number, size: number): SVGElement[] {
-  const scale = scaleShown(s);
+  const scale = shownScale(s);
   const rgb = table(scale.colours);
   const stops = Array.from({ length: 18 }, (_, i) => {
     const at = 45 * i;

@@ -14,7 +14,8 @@ function sumsName(o: Options): string | null {
   return `${o.relu ? "maps" : "signed"}/${o.headFilter === "none" ? "none" : `${o.textSet}/${o.headFilter}`}`;
 }
 
-const tensorName = (e: Explanation, step: number): string => `tensor/${e.header.steps[step]}`;
+/** The part, and block, with every head's numbers of a step. */
+export const tensorName = (e: Explanation, step: number): string => `tensor/${e.header.steps[step]}`;
 
 /** Where a step's map comes from: exact gradients first, then sums over heads, then coarse gradients. */
 function originOf(e: Explanation, step: number, o: Options): { name: string; sums: boolean } | null {
@@ -165,6 +166,15 @@ export function extent(map: ArrayLike<number>): [number, number] {
     if (map[i]! > high) high = map[i]!;
   }
   return [low, high];
+}
+
+/** The value below which `percent` of the values lie, between neighbours in proportion. */
+export function percentile(values: ArrayLike<number>, percent: number): number {
+  if (percent >= 100) return extent(values)[1];
+  const sorted = Float64Array.from(values).sort();
+  const at = ((sorted.length - 1) * percent) / 100;
+  const low = sorted[Math.floor(at)]!;
+  return low + (at % 1) * (sorted[Math.ceil(at)]! - low);
 }
 
 /** Shifted and scaled to [0, 1]; a constant map gives zeros. */

@@ -40,9 +40,10 @@ class View:
         return self.root.locator(".stage canvas").first.evaluate("canvas => ({...canvas.dataset})")
 
     def pixels(self) -> list[int]:
-        """RGBA of the overlay, row-major."""
+        """RGBA of the overlay, row-major, once what changed is drawn."""
         return self.root.locator(".stage canvas").first.evaluate(
-            "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+            "c => new Promise(done => requestAnimationFrame(() => requestAnimationFrame("
+            "() => done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)))))"
         )
 
     def text(self, selector: str) -> str:

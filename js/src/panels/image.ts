@@ -1,30 +1,37 @@
 /** The map over the image, in the image's own pixels, with its legend and a reading of each cell. */
 
-import { DIVERGING, gradient, paint, type Scale, SEQUENTIAL, scaleOf } from "../colour";
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { DIVERGING, gradient, paint, type Scale, SEQUENTIAL } from "../colour";
 import { bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
-import { number, percent, place } from "../format";
-import { extent, halfEnergyCells, peakCell, rankOf, topHeads, upsample } from "../maps";
+import { unitOf } from "../facts";
+import { number, percent } from "../format";
+import { extent, peakCell, tensorName, upsample } from "../maps";
+import { cellBox } from "../region";
+import { isShared, shownScale } from "../scale";
 import type { State } from "../state";
 import { drawing } from "./draw";
+import { reading, summary } from "./reading";
 
 /** Longest side of the smoothed map; the browser stretches it the rest of the way. */
 const SMOOTH_SIDE = 384;
 
 export function imagePanel(s: State): HTMLElement {
-  const picture = stage(s);
+  const scale = computed(() => shownScale(s));
+  const place = stage(s, scale);
   return el(
     "section",
     { class: "panel image", "aria-label": "Image and map" },
-    picture,
-    legend(s),
-    el("p", { class: "summary", role: "status" }),
+    methods(s),
+    place,
+    legend(s, scale),
+    spoken(s),
     readout(s),
-    drawing(s, picture),
-    controls(s),
+    drawing(s, place),
+    controls(s, scale),
   );
 }
 
-function stage(s: State): HTMLElement {
+function stage(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
   const { image, grid } = s.e.header;
   const [left, top, right, bottom] = grid.box;
   const canvas = el("canvas", { role: "img", tabindex: 0, "aria-roledescription": "heat map" });
@@ -35,9 +42,10 @@ function stage(s: State): HTMLElement {
   stage.style.aspectRatio = `${image.width} / ${image.height}`;
   stage.style.setProperty("--ratio", String(image.width / image.height));
   follow(s, canvas);
-  watch(() => draw(s, canvas));
+  draw(s, scale, canvas);
   watch(() => describe(s, canvas));
   watch(() => placeCursor(s, cursor));
+  watch(() => wantHeads(s));
   return stage;
 }
 
@@ -48,24 +56,40 @@ const box = (left: number, top: number, right: number, bottom: number) => ({
   height: `${100 * (bottom - top)}%`,
 });
 
-function draw(s: State, canvas: HTMLCanvasElement): void {
-  const { rows, cols, box } = s.e.header.grid;
-  const map = s.map.value;
-  const scale = scaleOf(map, s.colours.value);
+/** Once per frame, however many signals change in it. */
+function draw(s: State, scale: ReadonlySignal<Scale>, canvas: HTMLCanvasElement): void {
+  const { box } = s.e.header.grid;
   const [wide, high] = [box[2] - box[0], box[3] - box[1]];
   const zoom = SMOOTH_SIDE / Math.max(wide, high);
-  const [width, height] = s.display.value.smooth
-    ? [Math.max(1, Math.round(wide * zoom)), Math.max(1, Math.round(high * zoom))]
-    : [cols, rows];
-  const values = s.display.value.smooth ? upsample(map, rows, cols, height, width) : map;
-  canvas.width = width;
-  canvas.height = height;
-  canvas.classList.toggle("cells", !s.display.value.smooth);
+  const smoothed = { width: Math.max(1, Math.round(wide * zoom)), height: Math.max(1, Math.round(high * zoom)) };
+  watch(() => {
+    const { smooth, fade, blend } = s.display.value;
+    const [map, span, opacity] = [s.map.value, scale.value, s.opacity.value];
+    const empty = s.veiled.value || span.high <= span.low;
+    const frame = requestAnimationFrame(() => {
+      const { rows, cols } = s.e.header.grid;
+      canvas.style.mixBlendMode = blend;
+      canvas.classList.toggle("cells", !smooth);
+      const { width, height } = smooth ? smoothed : { width: cols, height: rows };
+      const values = smooth ? upsample(map, rows, cols, height, width) : map;
+      put(canvas, width, height, (pixels) => empty || paint(values, span, opacity, fade, pixels));
+    });
+    return () => cancelAnimationFrame(frame);
+  });
+}
+
+function put(
+  canvas: HTMLCanvasElement,
+  width: number,
+  height: number,
+  write: (pixels: Uint8ClampedArray) => void,
+): void {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
-  if (!context || scale.high <= scale.low) return;
-  const pixels = context.createImageData(width, height);
-  pixels.data.set(paint(values, scale, s.opacity.value, s.display.value.fade));
-  context.putImageData(pixels, 0, 0);
+  const image = context?.createImageData(width, height);
+  if (!context || !image) return;
+  write(image.data);
+  context.putImageData(image, 0, 0);
 }
 
 /** What the map shows, in words and as data attributes. */
@@ -74,8 +98,7 @@ function describe(s: State, canvas: HTMLCanvasElement): void {
   const cell = peakCell(map);
   const { cols } = s.e.header.grid;
   const [low, high] = extent(map);
-  const text = summary(s);
-  setAll(canvas, { "aria-label": text });
+  setAll(canvas, { "aria-label": summary(s) });
   Object.assign(canvas.dataset, {
     row: String(Math.floor(cell / cols)),
     col: String(cell % cols),
@@ -83,58 +106,34 @@ function describe(s: State, canvas: HTMLCanvasElement): void {
     high: String(high),
     sum: String(map.reduce((a, b) => a + b, 0)),
   });
-  queueMicrotask(() => {
-    const line = canvas.closest(".panel")?.querySelector(".summary");
-    if (line && line.textContent !== text) line.textContent = text;
+}
+
+function spoken(s: State): HTMLElement {
+  const line = el("p", { class: "summary", role: "status" });
+  watch(() => {
+    line.textContent = summary(s);
+    setAll(line, { "aria-live": s.playing.value ? "off" : undefined }); // not every layer that passes by
   });
+  return line;
 }
 
-function summary(s: State): string {
-  const map = s.map.value;
-  const [low, high] = extent(map);
-  if (s.shown.value.missing === null)
-    return 'The numbers for this choice were not kept: explain again with keep="full", or choose fewer words.';
-  if (low === 0 && high === 0) return emptiness(s);
-  if (low === high) return "The map has the same value everywhere: it points at nothing.";
-  const cell = peakCell(map);
-  const { cols } = s.e.header.grid;
-  return (
-    `Peak ${number(map[cell]!)} at row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}, ${place(s.e, cell)}. ` +
-    `Half of the map’s energy lies in ${halfEnergyCells(map)} of ${map.length} cells.`
-  );
-}
-
-function emptiness(s: State): string {
-  const kept = s.counts.value.kept;
-  if (kept === 0)
-    return "The map is empty: in the chosen layers no head reads more from the image than from the text. Turn the head filter off to see what was there.";
-  if (!s.chosen.value.length)
-    return "The map is empty: every word of the answer is silenced. Turn the filler filter off to see what was there.";
-  return "The map is empty: no positive gradient reaches the image here.";
-}
-
-function legend(s: State): HTMLElement {
+function legend(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
   const bar = el("div", { class: "bar", "aria-hidden": "true" });
-  const ends = [el("span"), el("span"), el("span")] as const;
-  const unit = el("span", { class: "unit" });
+  const ticks = [el("span"), el("span"), el("span")];
+  const unit = el("p", { class: "unit" });
+  const box = el("div", { class: "legend" }, bar, el("div", { class: "ticks" }, ...ticks), unit);
   watch(() => {
-    const scale: Scale = scaleOf(s.map.value, s.colours.value);
-    bar.style.background = gradient(scale);
-    const middle = (scale.low + scale.high) / 2;
-    [scale.low, middle, scale.high].forEach((value, i) => {
-      ends[i]!.textContent = number(value);
-    });
-    const scaled = !s.chosen.value.length && s.preset.value === "paper";
-    unit.textContent = scaled
-      ? "words’ maps, each scaled 0–1, times their weights"
-      : s.options.value.headFilter === "none"
-        ? "logit per unit of attention"
-        : "logit per unit of attention, times head weight";
-  });
-  const box = el("div", { class: "legend" }, bar, el("div", { class: "ticks" }, ...ends), unit);
-  watch(() => {
-    const [low, high] = extent(s.map.value);
-    box.hidden = low === high;
+    const { low, high } = scale.value;
+    const [least, most] = extent(s.map.value);
+    bar.style.background = gradient(scale.value);
+    const values = [
+      `${least < low ? "≤ " : ""}${number(low)}`,
+      number((low + high) / 2),
+      `${most > high ? "≥ " : ""}${number(high)}`,
+    ];
+    for (const [i, text] of values.entries()) ticks[i]!.textContent = text;
+    unit.textContent = unitOf(s.shown.value) + (isShared(s) ? "; one scale for all words" : "");
+    box.hidden = least === most || s.veiled.value;
   });
   return box;
 }
@@ -150,39 +149,20 @@ function readout(s: State): HTMLElement {
   return line;
 }
 
-function reading(s: State, cell: number): string {
-  const {
-    rows,
-    cols,
-    box: [left, top, right, bottom],
-  } = s.e.header.grid;
-  const [row, col] = [Math.floor(cell / cols), cell % cols];
-  const x = (at: number) => Math.round(left + ((right - left) * at) / cols);
-  const y = (at: number) => Math.round(top + ((bottom - top) * at) / rows);
-  const map = s.map.value;
-  const parts = [
-    `row ${row + 1}, column ${col + 1}`,
-    number(map[cell]!),
-    `rank ${rankOf(map, cell)} of ${map.length}`,
-    `pixels ${x(col)}–${x(col + 1)} × ${y(row)}–${y(row + 1)}`,
-  ];
-  if (s.chosen.value.length) {
-    const heads = topHeads(s.e, s.chosen.value, cell, s.options.value, 2);
-    if (heads.length)
-      parts.push(heads.map((h) => `layer ${s.e.header.layers[h.layer]} head ${h.head} ${percent(h.share)}`).join(", "));
-  }
-  return parts.join(" · ");
+/** A cell's top heads need its step's gradients: few steps' are brought as soon as one is pointed at. */
+function wantHeads(s: State): void {
+  const { chosen, method } = s.shown.value;
+  if (s.cell.value === null || method !== "dexar" || !s.host.connected.value || s.e.header.keep === "summary") return;
+  const missing = chosen.map((step) => tensorName(s.e, step)).filter((name) => !s.e.blocks.has(name));
+  if (chosen.length < 4 && missing.length) s.host.want(s.e, missing).catch(() => {}); // said in `problem`
 }
 
 function placeCursor(s: State, cursor: HTMLElement): void {
   const cell = s.cell.value;
   cursor.hidden = cell === null;
   if (cell === null) return;
-  const { image, grid } = s.e.header;
-  const [left, top, right, bottom] = grid.box;
-  const [wide, high] = [(right - left) / grid.cols, (bottom - top) / grid.rows];
-  const x = left + wide * (cell % grid.cols);
-  const y = top + high * Math.floor(cell / grid.cols);
+  const { image } = s.e.header;
+  const [x, y, wide, high] = cellBox(s.e.header, cell);
   Object.assign(
     cursor.style,
     box(x / image.width, y / image.height, (x + wide) / image.width, (y + high) / image.height),
@@ -192,14 +172,16 @@ function placeCursor(s: State, cursor: HTMLElement): void {
 /** Pointer and arrow keys move the cell cursor. */
 function follow(s: State, canvas: HTMLCanvasElement): void {
   const { rows, cols } = s.e.header.grid;
-  canvas.addEventListener("pointermove", (event) => {
+  const point = (event: PointerEvent) => {
     const area = canvas.getBoundingClientRect();
     const col = Math.floor(((event.clientX - area.left) / area.width) * cols);
     const row = Math.floor(((event.clientY - area.top) / area.height) * rows);
     if (row >= 0 && row < rows && col >= 0 && col < cols) s.cell.value = row * cols + col;
-  });
-  canvas.addEventListener("pointerleave", () => {
-    s.cell.value = null;
+  };
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerdown", point);
+  canvas.addEventListener("pointerleave", ({ pointerType }) => {
+    if (pointerType !== "touch") s.cell.value = null; // a finger that lifts leaves its reading behind
   });
   canvas.addEventListener("blur", () => {
     s.cell.value = null;
@@ -217,10 +199,29 @@ function follow(s: State, canvas: HTMLCanvasElement): void {
   });
 }
 
-function controls(s: State): HTMLElement {
+/** The method, or the attention itself where its rows were kept. */
+function methods(s: State): HTMLElement | null {
+  if (!s.e.header.attention) return null;
+  const choice = segmented(
+    "Map of",
+    [
+      { value: "dexar", label: "DEX-AR" },
+      { value: "attention", label: "Raw attention" },
+    ],
+    bind(s.method),
+  );
+  const hint = el("span", { class: "hint" });
+  watch(() => {
+    hint.textContent =
+      s.method.value === "attention" ? "Where heads look, whatever it is worth to the word; no filter applies." : "";
+  });
+  return el("div", { class: "row" }, choice, hint);
+}
+
+function controls(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
   const signed = el("span", { class: "hint" });
   watch(() => {
-    const diverging = scaleOf(s.map.value, s.colours.value).colours === DIVERGING;
+    const diverging = scale.value.colours === DIVERGING;
     signed.textContent = diverging ? "Signed map: blue against the word, red for it; white is zero." : "";
   });
   return el(
@@ -243,7 +244,33 @@ function controls(s: State): HTMLElement {
         set: (value) => bindField(s.display, "smooth").set(value === "smooth"),
       },
     ),
-    checkbox("Low values let the image through", bindField(s.display, "fade")),
     signed,
+    el("details", {}, el("summary", {}, "Scale and blending"), el("div", { class: "row" }, ...display(s))),
   );
+}
+
+function display(s: State): HTMLElement[] {
+  return [
+    segmented(
+      "Colours span",
+      [
+        { value: "own", label: "This map", title: "From this map’s least to its largest value" },
+        { value: "shared", label: "All words", title: "One scale for every word, so that words can be compared" },
+      ],
+      bindField(s.display, "scale"),
+    ),
+    slider("Clip at", { min: 90, max: 100, step: 0.5 }, bindField(s.display, "clip"), (at) =>
+      at < 100 ? `percentile ${at}` : "off",
+    ),
+    select(
+      "Blend",
+      [
+        { value: "normal", label: "Over" },
+        { value: "multiply", label: "Multiply" },
+        { value: "screen", label: "Screen" },
+      ],
+      bindField(s.display, "blend"),
+    ),
+    checkbox("Low values let the image through", bindField(s.display, "fade")),
+  ];
 }

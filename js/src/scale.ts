@@ -1,0 +1,13 @@
+/** What the colours of the map on screen span: that map alone, or every word's map together. */
+
+import { type Scale, scaleOf } from "./colour";
+import type { State } from "./state";
+
+/** Words' own maps have one unit; the whole answer's is another, and has its own scale. */
+export const isShared = (s: State): boolean => s.display.value.scale === "shared" && s.shown.value.chosen.length > 0;
+
+/** The scale of the map and its legend. */
+export function shownScale(s: State): Scale {
+  const words = isShared(s) ? [...s.wordMaps.value.values()].flatMap((map) => (map ? [...map] : [])) : [];
+  return scaleOf(words.length ? words : s.map.value, s.colours.value, s.display.value.clip);
+}
