@@ -146,17 +146,22 @@ class Explorer(Live):
         if not self.sources:
             return {"_document": "", "_payload": b""}
 
-        def encode(**options: Any) -> tuple[str, bytes, int]:
-            document, payload = wire.document(self.sources, lesson=self._lesson, regions=self._on_grid(), **options)
-            text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-            # in the notebook's file, texts are JSON once more, and bytes are base64
-            return text, payload, len(json.dumps([text, script], ensure_ascii=False).encode()) + len(payload) * 4 // 3
+        def dumped(value: Any) -> str:
+            return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
-        for options in ({}, {"max_bytes": 0}, {"apart": True}):
-            text, payload, saved = encode(**options)
-            if saved <= SAVED_BYTES - _PICTURE:
+        for max_bytes in (wire.OPENING_BYTES, 0):
+            document, payload = wire.document(
+                self.sources, lesson=self._lesson, regions=self._on_grid(), max_bytes=max_bytes
+            )
+            text = dumped(document)
+            # in the notebook's file, texts are JSON once more, and bytes are base64
+            if len(dumped([text, script]).encode()) + len(payload) * 4 // 3 <= SAVED_BYTES - _PICTURE:
+                return {"_document": text, "_payload": payload}
+            if len(payload) > wire.OPENING_BYTES:  # it holds no more than it must
                 break
-        return {"_document": text, "_payload": payload}
+        for header in document["sources"]:
+            header["blocks"] = []
+        return {"_document": dumped(document), "_payload": b""}
 
     def _on_grid(self) -> list[dict[str, Any]]:
         grid = self.shown().layout.grids[0]

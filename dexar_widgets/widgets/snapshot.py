@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dexar_widgets.widgets.explorer import Explorer
     from dexar_widgets.widgets.view import View
 
-__all__ = ["bundle", "frame", "heatmap", "in_words"]
+__all__ = ["bundle", "frame", "heatmap"]
 
 _COLOURS = 256  # a palette: a third of the bytes, so that a notebook stays small
 _HEIGHT = 900  # pixels of the frame; a page without a kernel is about as high on a laptop's screen
@@ -44,17 +44,24 @@ def _attention(view: "View") -> HeatMap:
     )
 
 
-def in_words(explorer: "Explorer") -> str:
-    """What is shown, in a few lines: the question and answer, which map, where it peaks, which words are silenced."""
+def _map_or_reason(explorer: "Explorer") -> HeatMap | str:
+    if not explorer.sources:
+        return "nothing was asked yet"
+    try:
+        return heatmap(explorer)
+    except ValueError as error:
+        return str(error)
+
+
+def _in_words(explorer: "Explorer", heat: HeatMap | str) -> str:
+    """A few lines: the question and the answer, which map, where it peaks, which words are silenced."""
     if not explorer.sources:
         vlm = explorer.vlm
-        return f"Explorer of {vlm.name if vlm else 'no model'}: nothing was asked yet."
+        return f"Explorer of {vlm.name if vlm else 'no model'}: {heat}."
     e = explorer.sources[0]
     lines = [f"Asked: {e.example.prompt}", f"Answered: {e.generation.text}"]
-    try:
-        heat = heatmap(explorer)
-    except ValueError as error:
-        return "\n".join([*lines, f"No map: {error}"])
+    if isinstance(heat, str):
+        return "\n".join([*lines, f"No map: {heat}"])
     words = dict.fromkeys(e.generation.word_of(step).text.strip() for step in explorer.steps)
     whose = ", ".join(f"“{word}”" for word in words) or "the whole answer"
     options = explorer.options()
@@ -73,20 +80,19 @@ def in_words(explorer: "Explorer") -> str:
 
 def bundle(explorer: "Explorer") -> dict[str, str]:
     """What every host can show: text, and a PNG where there is an image."""
-    data = {"text/plain": in_words(explorer)}
-    png = _png(explorer)
+    heat = _map_or_reason(explorer)
+    data = {"text/plain": _in_words(explorer, heat)}
+    png = _png(explorer, heat)
     return data if png is None else data | {"image/png": b64encode(png).decode()}
 
 
-def _png(explorer: "Explorer") -> bytes | None:
+def _png(explorer: "Explorer", heat: HeatMap | str) -> bytes | None:
     """The map over the image; the image alone where there is no map to show."""
     if not explorer.sources:
         pixels = explorer.image
         return None if pixels is None else _small(Image.fromarray(pixels))
     e = explorer.sources[0]
-    try:
-        heat = heatmap(explorer)
-    except ValueError:
+    if isinstance(heat, str):
         return _small(Image.fromarray(e.example.image))
     colours = explorer.colormap if explorer.relu else None
     found = picture(e, heat, colours=colours, opacity=explorer.opacity)
@@ -110,5 +116,5 @@ def frame(page: str, fallback: Mapping[str, str]) -> str:
     inside = words if picture is None else f'<img alt="{words}" src="data:image/png;base64,{picture}">'
     return (
         f'<iframe title="Explanation, interactive" sandbox="allow-scripts allow-downloads" width="100%" '
-        f"height=\"{_HEIGHT}\" style=\"border:0\" srcdoc='{source}'>{inside}</iframe>"
+        f'height="{_HEIGHT}" style="border:0" srcdoc=\'{source}\'>{inside}</iframe>'
     )

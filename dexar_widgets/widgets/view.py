@@ -197,7 +197,8 @@ class View(anywidget.AnyWidget):
 
     def options(self) -> Options:
         """The options of `Explanation.heatmap` that the view stands for."""
-        e, (first, last) = self.shown(), self.layers
+        e = self.shown()
+        first, last = self.layers or _ends(e.layers)
         first = {"single": last, "cumulative": e.layers[0]}.get(self.layer_mode, first)
         layers = [layer for layer in e.layers if first <= layer <= last]
         heads = None if self.heads is None else [pair for pair in self.heads if pair[0] in layers]

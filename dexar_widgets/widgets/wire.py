@@ -39,7 +39,6 @@ def document(
     regions: Sequence[Mapping[str, Any]] = (),
     title: str | None = None,
     max_bytes: int = OPENING_BYTES,
-    apart: bool = False,
 ) -> tuple[dict[str, Any], bytes]:
     """The document (plain JSON values) and the payload that its sources' ``blocks`` point into.
 
@@ -51,22 +50,18 @@ def document(
         Named regions of the first image: ``name``, ``outline`` (box or polygon, or None) and ``coverage`` per cell.
     max_bytes
         Budget of the payload; the part ``open`` of every source travels whatever it is.
-    apart
-        Leave the payload empty: the browser asks for each header's ``opening`` parts.
     """
     everything = parts.Blocks()
     headers = []
     for number, e in enumerate(sources):
         header = _header(e, title, IMAGE_BYTES // len(sources)) | {"regions": list(regions) if number == 0 else []}
         header["opening"] = list(parts.opening(e, max_bytes - everything.size))
-        header["blocks"] = []
-        if not apart:
-            blocks = parts.Blocks()
-            for name in header["opening"]:
-                blocks.extend(parts.part(e, name))
-            header["blocks"] = [spec | {"offset": spec["offset"] + everything.size} for spec in blocks.specs]
-            everything.pieces += blocks.pieces
-            everything.size += blocks.size
+        blocks = parts.Blocks()
+        for name in header["opening"]:
+            blocks.extend(parts.part(e, name))
+        header["blocks"] = [spec | {"offset": spec["offset"] + everything.size} for spec in blocks.specs]
+        everything.pieces += blocks.pieces
+        everything.size += blocks.size
         headers.append(header)
     top = {"format": "dexar_widgets", "version": VERSION, "sources": headers}
     return top | {"view": dict(view or {}), "lesson": list(lesson)}, everything.payload
