@@ -6,7 +6,7 @@ import { explainedWords, type State, wordWeight } from "./state";
 import type { LessonStep, Word } from "./wire";
 
 export function builtInLesson(s: State): LessonStep[] {
-  const words = explainedWords(s.e);
+  const words = explainedWords(s.e).filter(({ text }) => /[\p{L}\p{N}]/u.test(text));
   const weight = (word: Word) => wordWeight(s.e, s.shades.value, word);
   const best = words.reduce<Word | undefined>((a, b) => (a && weight(a) >= weight(b) ? a : b), undefined);
   if (!best) return [];
@@ -19,7 +19,7 @@ export function builtInLesson(s: State): LessonStep[] {
   const silent = words.find((word) => !weight(word));
   return [
     {
-      text: `The deeper a word’s shade, the more the image rather than the text drove it: ${weight(best) ? `here, ${name} most` : "here, no word"}.`,
+      text: `The deeper a word’s shade, the more the image rather than the text drove it; here ${weight(best) ? `${name} most` : "no word at all"}.`,
       state: {
         steps,
         heads: null,
@@ -42,8 +42,8 @@ export function builtInLesson(s: State): LessonStep[] {
     },
     {
       text: silent
-        ? `${quoted(silent.text)} is silenced: in no layer does the image have a stronger say than the text. The line under the answer names the text that won. F takes the filter for such words away from the whole answer’s map.`
-        : "A word that the text alone decides is silenced, and left out of the whole answer’s map. Here there is none.",
+        ? `${quoted(silent.text)} is silenced: what reads the text most outweighs what reads the image most. The line under the answer names both. F lets such words into the whole answer’s map.`
+        : "A word that reads the text more than the image is silenced: left out of the whole answer’s map. Here there is none.",
       state: { head_filter: "max", steps: silent ? silent.steps.filter((step) => s.e.entryOf.has(step)) : [] },
     },
     {
