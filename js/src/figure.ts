@@ -19,7 +19,7 @@ export function svgOf(s: State, overlay: HTMLCanvasElement): SVGElement {
   const width = Math.max(wide, LEAST_WIDTH);
   const size = Math.max(13, Math.round(width / 44));
   const caption = captionOf(s, width - 2 * size, size);
-  const height = high + size * (5.5 + 1.4 * caption.length);
+  const height = Math.ceil(high + size * (5.5 + 1.4 * caption.length)); // whole, or every pixel is a mixture
   const layer = svg("g", {}, ...(s.display.value.smooth ? [smooth(overlay, grid.box)] : cells(s)));
   layer.style.mixBlendMode = s.display.value.blend; // the page's policy forbids the attribute
   const scaled = svg(
