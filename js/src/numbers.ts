@@ -55,7 +55,7 @@ function tablesOf(s: State): Record<string, Table> {
 const wordOf = (s: State, step: number): string =>
   wordAt(s.e, s.e.entryOf.get(step)!)?.text ?? piece(s.e.header.pieces[step]!);
 
-const quote = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+export const quote = (text: string): string => `"${text.replaceAll('"', '""')}"`;
 
 /** One row per number; above them what they depend on, each value as JSON. */
 export function csvOf(s: State): string {

@@ -4,6 +4,7 @@ import type { State } from "../state";
 import type { LessonStep } from "../wire";
 import { comparePanel } from "./compare";
 import { exportPanel } from "./export";
+import { failuresPanel } from "./failures";
 import { filtersPanel } from "./filters";
 import { flowPanel } from "./flow";
 import { headsPanel } from "./heads";
@@ -20,6 +21,7 @@ export const TABS: { name: string; build(s: State, lesson: readonly LessonStep[]
   { name: "Filters", build: filtersPanel },
   { name: "Heads", build: headsPanel },
   { name: "Flow", build: flowPanel },
+  { name: "Failures", build: failuresPanel },
   { name: "Compare", build: comparePanel },
   { name: "Export", build: exportPanel },
   { name: "Teach", build: teachPanel },

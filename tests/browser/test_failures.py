@@ -1,0 +1,194 @@
+"""Drawing on the image and the panel of failure cases, held to the numbers that Python computes."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from dexar_widgets import perturb
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.maps import coverage
+from tests.golden.cases import CASES, build, with_attention
+
+
+def shares(e: Explanation, region) -> dict[str, float]:
+    """Percent of each word's own energy inside a region, from the map and a mask of pixels."""
+    grid = e.layout.grids[0]
+    inside = coverage(perturb.mask_of(region, grid.image_size), grid)
+    maps = {word.text: e.heatmap(step=list(word.steps)).values.astype(float) for word in e.generation.words}
+    return {word: 100 * (values * inside).sum() / values.sum() for word, values in maps.items()}
+
+
+class Stage:
+    """The image as something to draw on, in its own pixels."""
+
+    def __init__(self, view, e: Explanation) -> None:
+        self.view, self.size = view, e.layout.grids[0].image_size
+
+    def draw(self, mode: str, *points: tuple[float, float]) -> None:
+        self.view.set("Draw on the image", mode)
+        mouse = self.view.page.mouse
+        stage = self.view.page.locator(".stage")
+        stage.evaluate("stage => stage.scrollIntoView({block: 'nearest'})")
+        self.box = stage.bounding_box()
+        mouse.move(*self.at(points[0]))
+        mouse.down()
+        for point in points[1:]:
+            mouse.move(*self.at(point))
+        mouse.up()
+
+    def at(self, point: tuple[float, float]) -> tuple[float, float]:
+        (x, y), (width, height) = point, self.size
+        return self.box["x"] + self.box["width"] * x / width, self.box["y"] + self.box["height"] * y / height
+
+
+@pytest.fixture
+def open_failures(show):
+    def opened(e: Explanation, **options):
+        view = show(e, **options)
+        view.page.get_by_role("tab", name="Failures").click()
+        return view, Stage(view, e)
+
+    return opened
+
+
+def table(view, index: int = 0) -> dict[str, list[str]]:
+    """A table's rows by their first cell."""
+    rows = view.page.locator(".failures table:visible").nth(index).locator("tbody tr").all()
+    cells = [row.locator("th, td").all_inner_texts() for row in rows]
+    return {row[0]: row[1:] for row in cells}
+
+
+def percent(text: str) -> float:
+    return float(text.removesuffix(" %"))
+
+
+def test_a_box_drawn_with_the_mouse_gives_pythons_shares(open_failures):
+    e = build(size=(400, 300))
+    view, stage = open_failures(e)
+    stage.draw("Box", (130.5, 60.5), (190, 100), (290.5, 210.5))
+    region = (130, 60, 291, 211)
+    found = table(view)
+    for word, want in shares(e, region).items():
+        inside, outside, ratio = found[word]
+        assert percent(inside) == pytest.approx(want, rel=0.01)
+        assert percent(outside) == pytest.approx(100 - want, rel=0.01)
+        area = 100 * (161 * 151) / (400 * 300)
+        assert float(ratio) == pytest.approx(want / area, rel=0.01)
+    assert view.page.get_by_role("button", name="Hide it and ask again").is_disabled()
+    assert "dx.check(e, step=" in view.text(".failures")
+    stage.view.page.get_by_role("button", name="Clear").click()
+    assert view.page.locator(".failures table:visible").count() == 0
+
+
+def test_a_lasso_gives_pythons_shares_and_its_outline_is_drawn(open_failures):
+    e = with_attention()
+    view, stage = open_failures(e)
+    stage.draw("Lasso", (8, 6), (35, 4), (44, 20), (30, 36), (10, 30))
+    drawn = view.page.locator(".region path").first.get_attribute("d")
+    points = [tuple(map(float, pair.split(","))) for pair in re.findall(r"[\d.]+,[\d.]+", drawn)]
+    np.testing.assert_allclose(points, [(8, 6), (35, 4), (44, 20), (30, 36), (10, 30)], atol=0.15)
+    found = table(view, 1)
+    for word, want in shares(e, points).items():
+        assert percent(found[word][0]) == pytest.approx(want, abs=3)  # a mask of 50 × 40 pixels is coarse
+
+
+def test_the_box_is_clipped_to_the_image_and_may_lie_beside_the_grid(open_failures):
+    e = CASES["three_to_one"]()  # cells from 15 to 75 of 90 pixels
+    view, stage = open_failures(e)
+    stage.draw("Box", (80, 5), (85, 10), (120, 50))
+    assert view.page.locator(".region path").first.get_attribute("d") == "M80 5H90V30H80Z"
+    assert "covers no cell" in view.text(".drawing")
+
+
+def test_a_click_says_which_words_use_a_cell_and_they_light_up(open_failures):
+    e = build(size=(400, 300))
+    view, stage = open_failures(e)
+    stage.draw("Cell", (250, 150))  # row 1, column 2 of 3 × 4
+    line = view.text(".drawing [role=status]")
+    assert line.startswith("Row 2, column 3, ")
+    maps = {word.text: e.heatmap(step=list(word.steps)).values for word in e.generation.words}
+    known = {word: values for word, values in maps.items() if values[1, 2] > 0}
+    for word, values in known.items():
+        share, rank = re.search(rf"“{re.escape(word)}” ([\d.]+) % \(rank (\d+)\)", line).groups()
+        assert float(share) == pytest.approx(100 * values[1, 2] / values.sum(), rel=0.01)
+        assert int(rank) == 1 + (values > values[1, 2]).sum()
+    assert line.count("“") == len(known)
+
+
+def test_keys_pick_a_cell_grow_a_box_and_clear(open_failures):
+    e = build(size=(400, 300))
+    view, _ = open_failures(e)
+    press = view.page.keyboard.press
+    view.word(0).click()
+    row, col = e.heatmap(step=0).peak
+    view.page.locator(".stage canvas").focus()
+    press("Enter" if view.page.locator(".cursor:visible").count() else "ArrowUp")  # the first arrow shows the peak
+    press("Enter")
+    assert view.text(".drawing [role=status]").startswith(f"Row {row + 1}, column {col + 1}, ")
+    down = "ArrowDown" if row == 0 else "ArrowUp"
+    press(f"Shift+{down}")
+    top = min(row, row + 1 if row == 0 else row - 1)
+    drawn = view.page.locator(".region path").first.get_attribute("d")
+    assert drawn == f"M{100 * col} {100 * top}H{100 * col + 100}V{100 * top + 200}H{100 * col}Z"
+    press("Escape")
+    assert view.page.locator(".drawing").inner_text().strip().endswith("Lasso")
+    assert view.chosen() == [0]
+
+
+def test_registers_share_of_attention_and_of_the_map_are_pythons(open_failures):
+    e = with_attention()
+    view, _ = open_failures(e)
+    assert view.text(".failures section").startswith("Register patches 1 of 20 patches may be registers")
+    assert view.page.locator(".outliers path").first.get_attribute("d").startswith("M0 0H10")
+    view.word(1).click()
+    rows = e.attention[1][..., e.layout.tokens_of(0)].astype(float).mean((0, 1))
+    values = e.heatmap(step=1).values.astype(float)
+    found = table(view)
+    assert percent(found["of the cells"][0]) == 5
+    assert percent(found["of the attention"][0]) == pytest.approx(100 * rows[0] / rows.sum(), rel=0.01)
+    assert percent(found["of the DEX-AR map"][0]) == pytest.approx(100 * values[0, 0] / values.sum(), rel=0.01)
+
+
+def test_notes_are_made_with_a_key_and_read_back_from_the_file(open_failures, tmp_path):
+    view, _ = open_failures(with_attention())
+    view.word(1).click()
+    view.page.keyboard.press("3")
+    view.word(2).click()
+    view.page.keyboard.press("2")
+    with view.page.expect_download() as download:
+        view.page.get_by_role("button", name="Save as CSV").click()
+    file = tmp_path / "notes.csv"
+    download.value.save_as(file)
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["word"], row["steps"], row["tag"]) for row in rows] == [
+        ("red", "1", "spurious"),
+        ("suitcase", "2 3", "register"),
+    ]
+    assert rows[0]["answer"] == "a red suitcase"
+
+
+@pytest.mark.parametrize("name", ["all_silenced", "one_cell", "one_step", "summary_only"])
+def test_every_case_has_a_face(open_failures, name):
+    e = CASES[name]()
+    view, stage = open_failures(e, scheme="dark", width=390)
+    width, height = stage.size
+    stage.draw("Box", (width / 8, height / 8), (width / 4, height / 4), (width / 2, height / 2))
+    stage.draw("Cell", (width / 2, height / 2))
+    assert len(table(view)) == len(e.generation.words)
+    assert "NaN" not in view.page.inner_text("body")
+    silenced = view.page.locator(".failures li").count()
+    assert silenced == int((e.word_weights() == 0).sum())
+
+
+def test_a_words_text_is_never_markup(open_failures):
+    hostile = "<img src=x onerror=alert(1)>"
+    e = build(pieces=[" " + hostile], size=(400, 300))
+    view, stage = open_failures(e)
+    stage.draw("Box", (20, 20), (50, 50), (200, 200))
+    view.word(0).click()
+    view.page.keyboard.press("1")
+    assert view.page.locator(".failures img").count() == 0
+    assert hostile in view.text(".failures")
