@@ -18,10 +18,14 @@ function sumsName(o: Options): string | null {
 export const tensorName = (e: Explanation, step: number): string => `tensor/${e.header.steps[step]}`;
 
 /** Where a step's map comes from: exact gradients first, then sums over heads, then coarse gradients. */
-function originOf(e: Explanation, step: number, o: Options): { name: string; sums: boolean } | null {
+function originOf(
+  e: Explanation,
+  step: number,
+  o: Options,
+  sums = sumsName(o),
+): { name: string; sums: boolean } | null {
   const name = tensorName(e, step);
   const tensor = e.blocks.get(name);
-  const sums = sumsName(o);
   if (sums && e.blocks.has(sums) && !(tensor && !tensor.scale)) return { name: sums, sums: true };
   return tensor ? { name, sums: false } : null;
 }
@@ -40,9 +44,9 @@ function attentionParts(e: Explanation): string[] | null {
 }
 
 function mapParts(e: Explanation, steps: readonly number[], o: Options): string[] | null {
-  const missing = steps.filter((step) => !originOf(e, step, o));
-  if (!missing.length) return [];
   const sums = sumsName(o);
+  const missing = steps.filter((step) => !originOf(e, step, o, sums));
+  if (!missing.length) return [];
   if (e.header.keep === "summary") return sums && inSummary(o) ? [sums] : null;
   if (sums && steps.length > 2) return [sums];
   const { layers, heads, cells } = e.size;

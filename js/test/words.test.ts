@@ -83,8 +83,10 @@ describe("a word", () => {
     s.picked.value = 5;
     const shares = s.e.header.words.map((word) => s.lookup.value!.get(word)!);
     const most = Math.max(...shares.filter((share) => share > 0));
-    expect(uses()).toEqual(shares.map((share) => (share > 0 ? Number((share / most).toFixed(3)) : 0)));
+    expect(uses()).toEqual(shares.map((share) => Math.max(0, share || 0) / most));
     const used = options[shares.indexOf(most)]!;
-    expect(used.getAttribute("aria-label")).toContain(`${Math.round(100 * most)} % of its map in the picked cell`);
+    expect(used.getAttribute("aria-description")).toBe(`${Math.round(100 * most)} % of its map in the picked cell`);
+    s.picked.value = null;
+    expect(uses()).toEqual([0, 0, 0, 0]);
   });
 });

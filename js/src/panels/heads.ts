@@ -7,7 +7,7 @@ import { number, piece, plural, quoted } from "../format";
 import { peakCell, rankOf } from "../maps";
 import { allLayers, type State } from "../state";
 import { counts, obstacle } from "./filters";
-import { matrixView, type Place } from "./matrix";
+import { matrixView, type Place, say } from "./matrix";
 
 type Kind = "delta" | "visual" | "text";
 type Order = "model" | "value";
@@ -219,11 +219,11 @@ function list(
       const at = ranked.value[i]!;
       const [name, ...cells] = [...row.children];
       const button = name!.firstElementChild as HTMLButtonElement;
-      button.textContent = nameAt(s, at);
+      say(button, nameAt(s, at));
       button.disabled = why(s) !== "";
       setAll(button, { "aria-pressed": String(!!s.heads.value && isOn(s, at)) });
       const texts = [...KINDS.map(({ value }) => number(all()[value][at]!)), verdict(s, at)];
-      for (const [k, text] of texts.entries()) cells[k]!.textContent = text;
+      for (const [k, text] of texts.entries()) say(cells[k]!, text);
     });
   });
   const titles = ["Head", ...KINDS.map(({ label }) => label), "Counts?"];

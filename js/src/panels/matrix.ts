@@ -37,7 +37,7 @@ export function matrixView(m: Matrix): HTMLElement {
   const canvas = el("canvas", { role: "application", tabindex: 0, "aria-roledescription": "matrix" });
   const mark = el("div", { class: "cursor", hidden: true });
   const cells = el("div", { class: "cells" }, canvas, mark);
-  const labels = el("div", { class: "rowlabels", "aria-hidden": "true" });
+  const labels = el("div", { class: "rowlabels", "aria-hidden": "true" }, ...m.rows().map(() => el("span")));
   const box = el("div", { class: "matrix" }, m.heading, labels, cells);
   const height = hold(352 / count, 6, 24);
   box.style.setProperty("--rows", String(count));
@@ -45,15 +45,21 @@ export function matrixView(m: Matrix): HTMLElement {
   box.style.setProperty("--height", `${height}px`);
   watch(() => draw(m, canvas));
   watch(() => setAll(canvas, { "aria-label": m.summary() }));
+  const every = Math.ceil(13 / height);
   watch(() => {
-    const every = Math.ceil(13 / height);
-    const names = m.rows().map((name, i) => el("span", {}, (count - 1 - i) % every ? "" : name));
-    labels.replaceChildren(...names);
+    m.rows().forEach((name, i) => {
+      if ((count - 1 - i) % every === 0) say(labels.children[i]!, name);
+    });
   });
   watch(() => placeMark(mark, cursor.value, m.cols, count));
   point(m, box, (event) => placeOf(event, { labels, cells, heading: m.heading }, m.cols, count), cursor);
   walk(m, canvas, mark, cursor);
   return el("div", {}, box, scaleLine(m), readingLine(m, cursor));
+}
+
+/** Text that stays as it is causes no new layout. */
+export function say(node: Element, text: string): void {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 /** Zero is the least colour, so that nothing looks like nothing. */
@@ -72,14 +78,9 @@ function draw(m: Matrix, canvas: HTMLCanvasElement): void {
   const rgb = table(scale.colours);
   for (let at = 0; at < values.length; at++) {
     const colour = 3 * indexOf(values[at]!, scale);
-    const inset = m.counts(at) ? 0.5 : 4;
+    const [inset, side] = m.counts(at) ? [0, UNIT - 1] : [4, 4];
     context.fillStyle = `rgb(${rgb[colour]} ${rgb[colour + 1]} ${rgb[colour + 2]})`;
-    context.fillRect(
-      (at % m.cols) * UNIT + inset,
-      Math.floor(at / m.cols) * UNIT + inset,
-      UNIT - 2 * inset,
-      UNIT - 2 * inset,
-    );
+    context.fillRect((at % m.cols) * UNIT + inset, Math.floor(at / m.cols) * UNIT + inset, side, side);
   }
 }
 
@@ -138,7 +139,7 @@ const MOVES: Record<string, [number, number]> = {
 /** Arrow keys move the cursor, beyond the first square onto the label; Enter and Space act. */
 function walk(m: Matrix, canvas: HTMLElement, mark: HTMLElement, cursor: Cursor): void {
   canvas.addEventListener("focus", () => {
-    if (canvas.matches(":focus-visible")) cursor.value ??= { row: 0, col: 0 };
+    cursor.value ??= { row: 0, col: 0 };
   });
   canvas.addEventListener("blur", () => {
     cursor.value = null;

@@ -55,6 +55,7 @@ function wordList(s: State): HTMLElement {
   });
   list.addEventListener("keydown", (event) => onKey(s, words[options.indexOf(event.target as HTMLElement)], event));
   watch(() => shade(s, options));
+  watch(() => light(s, options));
   watch(() => select(s, options));
   return list;
 }
@@ -82,24 +83,30 @@ function wordOption(s: State, word: Word): HTMLElement {
 function shade(s: State, options: HTMLElement[]): void {
   const shades = s.shades.value;
   const most = shades.reduce((a, b) => Math.max(a, b), Number.MIN_VALUE);
-  const uses = s.lookup.value;
-  const mostUse = Math.max(Number.MIN_VALUE, ...[...(uses?.values() ?? [])].filter((share) => share > 0));
   s.e.header.words.forEach((word, i) => {
     const option = options[i]!;
     const entries = entriesOf(s.e, word);
     const weight = wordWeight(s.e, shades, word);
     const parts = entries.length > 1 ? `, ${entries.length} parts` : "";
     const said = entries.length ? (weight ? `visual weight ${number(weight)}` : "silenced") : "not explained";
-    const use = uses?.get(word) ?? 0;
-    const used = use > 0 ? `, ${percent(use)} of its map in the picked cell` : "";
     option.dataset.weight = String(weight);
     option.style.setProperty("--shade", (weight / most).toFixed(3));
-    option.style.setProperty("--use", (use > 0 ? use / mostUse : 0).toFixed(3));
     option.classList.toggle("silenced", entries.length > 0 && weight === 0);
     setAll(option, {
-      title: `${said}, ${sure(s, word.steps)}${parts}${used}`,
-      "aria-label": `${word.text.trim()}, ${said}${parts}${used}`,
+      title: `${said}, ${sure(s, word.steps)}${parts}`,
+      "aria-label": `${word.text.trim()}, ${said}${parts}`,
     });
+  });
+}
+
+/** Words by the share of their map that the picked cell has. */
+function light(s: State, options: HTMLElement[]): void {
+  const uses = s.lookup.value;
+  const most = Math.max(Number.MIN_VALUE, ...[...(uses?.values() ?? [])].filter((share) => share > 0));
+  s.e.header.words.forEach((word, i) => {
+    const use = Math.max(0, uses?.get(word) || 0);
+    options[i]!.style.setProperty("--use", String(use / most));
+    setAll(options[i]!, { "aria-description": uses ? `${percent(use)} of its map in the picked cell` : undefined });
   });
 }
 
