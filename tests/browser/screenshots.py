@@ -1,0 +1,69 @@
+"""Pictures of every panel, light and dark, for people to look at: ``python -m tests.browser.screenshots FOLDER``."""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+import dexar_widgets as dx
+from dexar_widgets.doctor import browser
+from tests.browser.conftest import FLAGS, SCREEN
+
+WIDTHS = {"wide": 1280, "narrow": 390}
+
+
+def main(folder: Path) -> None:
+    """Explain a scene and its neighbour, open the page in both schemes and at two widths, take each panel's picture."""
+    executable = browser()
+    if executable is None:
+        raise SystemExit("The pictures need Chrome, Chromium or Edge.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as own, sync_playwright() as playwright:
+        file = Path(own) / "page.html"
+        explorer().to_html(file)
+        chromium = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
+        for scheme in ("light", "dark"):
+            for name, width in WIDTHS.items():
+                size = SCREEN | {"width": width}
+                page = chromium.new_page(color_scheme=scheme, viewport=size, reduced_motion="reduce")
+                page.goto(file.as_uri())
+                page.locator(".stage canvas[data-sum]").first.wait_for()
+                take(page, folder, f"{scheme}-{name}")
+                page.close()
+        chromium.close()
+
+
+def explorer() -> "dx.Explorer":
+    """All that a panel can show: two answers to compare, attention rows, and the detail of each patch."""
+    vlm = dx.load()
+    e, other = (
+        dx.explain(vlm, dx.lab.scene(seed).image, "what do you see?", attention=True, lens=True, patch_norm=True)
+        for seed in (7, 8)
+    )
+    return dx.Explorer(e, other)
+
+
+def take(page: object, folder: Path, suffix: str) -> None:
+    """The page as it opens, with a word chosen, and each panel and tab by itself."""
+    page.screenshot(path=folder / f"page-{suffix}.png", full_page=True)
+    heaviest = page.locator(".wordlist [role=option]").evaluate_all(
+        "all => all.map(o => +(o.dataset.weight ?? 0)).reduce((best, w, i, of) => w > of[best] ? i : best, 0)"
+    )
+    page.locator(".wordlist [role=option]").nth(heaviest).click()
+    for panel in page.locator("section.panel:visible").all():
+        panel.screenshot(path=folder / f"{named(panel.get_attribute('aria-label'))}-{suffix}.png")
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        page.mouse.move(0, 0)
+        page.locator("[role=tabpanel]").screenshot(path=folder / f"{named(tab.inner_text())}-{suffix}.png")
+
+
+def named(label: str) -> str:
+    """A label as a file's name."""
+    return re.sub(r"\W+", "-", label.lower()).strip("-")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

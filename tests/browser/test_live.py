@@ -1,0 +1,83 @@
+"""The embedded model asked from the Explorer in a real JupyterLab: words come one by one, and can be stopped."""
+
+import pytest
+
+import dexar_widgets as dx
+from tests.browser.hosts.notebook import eventually
+from tests.browser.view import view_in
+
+LIVE = """
+import time
+import dexar_widgets as dx
+passes = []
+def slowly(*_):
+    passes.append(time.time())
+    time.sleep(0.15)
+vlm = dx.load("lab/llava")
+slow = vlm.model.register_forward_pre_hook(slowly)
+w = dx.Explorer(vlm, dx.lab.scene(7).image)
+w
+"""
+QUESTION = "what do you see?"
+
+
+@pytest.fixture
+def live(lab):
+    notebook = lab(LIVE)
+    notebook.run()
+    panel = notebook.cell(0).locator(".dexar").get_by_role("region", name="Ask")
+    panel.get_by_role("img", name="The image that will be asked about").wait_for()
+    return notebook, panel
+
+
+def ask(notebook, panel) -> None:
+    """Type the question and press Enter; what is typed stays out of the notebook."""
+    cells = notebook.js("return panel.content.widgets.length;")
+    panel.get_by_role("textbox", name="Ask").click()
+    notebook.page.keyboard.type(QUESTION)
+    notebook.page.keyboard.press("Enter")
+    assert notebook.js("return panel.content.widgets.length;") == cells
+
+
+def test_words_appear_while_the_model_speaks_and_then_the_map(live):
+    notebook, panel = live
+    ask(notebook, panel)
+    eventually(lambda: len(panel.locator(".coming").inner_text().split()), lambda words: words >= 2, seconds=20)
+    assert not notebook.value("bool(w.sources)")  # the answer is not whole yet
+    view = view_in(notebook)
+    e = dx.explain(dx.load("lab/llava"), dx.lab.scene(7).image, QUESTION)
+    assert view.text(".wordlist") == e.generation.text == notebook.value("w.explanation.generation.text")
+    assert view.peak() == e.sequence_map().peak
+    view.word(1).click()
+    eventually(lambda: notebook.value("w.steps"), list(e.generation.words[1].steps))
+
+
+def test_stop_ends_the_models_work_and_it_can_be_asked_again(live):
+    notebook, panel = live
+    ask(notebook, panel)
+    eventually(lambda: panel.locator(".coming").inner_text().strip(), bool, seconds=20)
+    panel.get_by_role("button", name="Stop").click()
+    panel.get_by_text("Stopped.").wait_for()
+    done = notebook.value("len(passes)")
+    notebook.page.wait_for_timeout(800)  # time for five more passes
+    assert notebook.value("len(passes)") == done
+    assert not notebook.value("bool(w.sources)")
+    panel.get_by_role("button", name="Ask").click()
+    view = view_in(notebook)
+    assert view.text(".wordlist") == notebook.value("w.explanation.generation.text")
+
+
+def test_a_region_that_is_hidden_costs_each_word_what_python_says(live):
+    notebook, _ = live
+    notebook.execute(f"slow.remove(); w.ask({QUESTION!r}).result()")
+    notebook.execute("w.selection = (255, 218, 377, 335)")
+    view = view_in(notebook)
+    view.root.get_by_role("tab", name="Failures").click()
+    view.root.get_by_role("button", name="Hide it and ask again").click()
+    row = view.root.get_by_role("row").filter(has=notebook.page.get_by_role("button", name="butterfly"))
+    eventually(lambda: row.get_by_role("cell").count(), 6, seconds=20)
+    found = [float(text.replace("−", "-")) for text in row.get_by_role("cell").all_inner_texts()[3:5]]
+    check = "dx.check(w.explanation, step='butterfly', region=w.selection)"
+    want = notebook.value(f"(lambda c: [c.log_prob - c.hidden, c.log_prob - c.kept])({check})")
+    assert found == pytest.approx(want, rel=0.01, abs=0.01)
+    assert found[0] > 1  # the butterfly is read there
