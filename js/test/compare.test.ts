@@ -1,12 +1,13 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, it } from "vitest";
 import { scoped } from "../src/dom";
+import type { Side } from "../src/facts";
 import { pageHost } from "../src/host";
 import { mapOf } from "../src/maps";
-import { agreement, comparePanel, shares } from "../src/panels/compare";
+import { agreement, comparePanel, pairOf, shares } from "../src/panels/compare";
 import { createState, type State } from "../src/state";
 import { type Explanation, open } from "../src/wire";
-import { explanation, golden } from "./golden";
+import { explanation, golden, optionsOf } from "./golden";
 
 const map = (...values: number[]): Float64Array => Float64Array.from(values);
 
@@ -60,10 +61,11 @@ const choose = (panel: Element, label: string, value: string): void => {
   box.dispatchEvent(new Event("change"));
 };
 
-const drawn = (panel: Element): number[][] =>
-  [...panel.querySelectorAll<HTMLElement>("figure:not([hidden]) canvas")].map(({ dataset }) =>
-    JSON.parse(dataset.values!),
-  );
+/** The sum of each map that is drawn. */
+const drawn = (panel: Element): number[] =>
+  [...panel.querySelectorAll<HTMLElement>("figure:not([hidden]) canvas")].map(({ dataset }) => Number(dataset.sum));
+
+const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
 
 const said = (panel: Element): string => panel.querySelector("[role=status]")!.textContent!;
 
@@ -77,13 +79,44 @@ function otherAnswer(): Explanation {
   return { ...e!, source: 1 };
 }
 
+describe("a pair of maps", () => {
+  const side = (relu: boolean, e = explanation("ordinary")): Side => ({
+    e,
+    chosen: [1],
+    method: "dexar",
+    options: { ...optionsOf(golden("ordinary").expected[0]!), relu },
+  });
+
+  it("has one scale, symmetric where one of the two has a sign, and a difference cell by cell", () => {
+    const [a, b] = [side(true), side(false)];
+    const found = pairOf(a, b, true, "grey");
+    const [one, other] = [a, b].map(({ e, options }) => mapOf(e, [1], options, "dexar"));
+    expect(found.maps).toEqual([one, other]);
+    const reach = Math.max(...one!, ...other!.map(Math.abs));
+    expect(found.scale).toEqual({ colours: "blue_red", low: -reach, high: reach });
+    expect(found.difference).toEqual(one!.map((value, i) => value - other![i]!));
+    expect(pairOf(a, a, true, "grey").scale.colours).toBe("grey");
+  });
+
+  it("is of shares where values are of different units", () => {
+    const found = pairOf(side(true), side(true), false, "grey");
+    expect(sum(found.maps[0])).toBeCloseTo(1, 12);
+    expect(found.unit).toBe("share of the map’s energy");
+  });
+
+  it("has no difference where the grids differ", () => {
+    const other = { ...side(true, explanation("three_to_one")), chosen: [1] };
+    expect(pairOf(side(true), other, true, "grey").difference).toBeNull();
+  });
+});
+
 describe("the comparison", () => {
   it("opens on the unfiltered map and shares of energy, as the units differ", () => {
     const e = explanation("ordinary");
     const [s, panel] = show(e);
     const plain = { ...s.options.value, headFilter: "none", fillerFilter: "none" } as const;
     const [a, b] = [shares(s.map.value), shares(mapOf(e, [], plain, "dexar"))];
-    expect(drawn(panel)).toEqual([[...a], [...b], [...a.map((value, i) => value - b[i]!)]]);
+    expect(drawn(panel)).toEqual([sum(a), sum(b), sum(a.map((value, i) => value - b[i]!))]);
     expect(panel.querySelector(".segmented")!.hasAttribute("hidden")).toBe(true);
     expect(said(panel)).toMatch(/peak.*rank the cells alike.*energy lies in the same cells/s);
   });
@@ -94,7 +127,7 @@ describe("the comparison", () => {
     s.chosen.value = [1];
     choose(panel, "B", "signed");
     const signed = mapOf(e, [1], { ...s.options.value, relu: false }, "dexar");
-    expect(drawn(panel).slice(0, 2)).toEqual([[...s.map.value], [...signed]]);
+    expect(drawn(panel).slice(0, 2)).toEqual([sum(s.map.value), sum(signed)]);
     expect(panel.querySelector(".unit")!.textContent).toBe("logit per unit of attention, times head weight");
   });
 
@@ -102,9 +135,9 @@ describe("the comparison", () => {
     const [e, other] = [explanation("ordinary"), otherAnswer()];
     const [s, panel] = show(e, other);
     s.chosen.value = [1];
-    expect(drawn(panel)[1]).toEqual([...mapOf(other, [1], s.options.value, "dexar")]);
+    expect(drawn(panel)[1]).toBe(sum(mapOf(other, [1], s.options.value, "dexar")));
     choose(panel, "Word", "0");
-    expect(drawn(panel)[1]).toEqual([...mapOf(other, [0], s.options.value, "dexar")]);
+    expect(drawn(panel)[1]).toBe(sum(mapOf(other, [0], s.options.value, "dexar")));
   });
 
   it("says that the other answer lacks the word", () => {
@@ -152,7 +185,7 @@ describe("the comparison", () => {
       s.end();
     };
     expect(asked).toEqual([[1, ["tensor/1"]]]);
-    expect(drawn(panel)[1]).toEqual([...mapOf(other, [1], s.options.value, "dexar")]);
+    expect(drawn(panel)[1]).toBe(sum(mapOf(other, [1], s.options.value, "dexar")));
   });
 
   it("keeps a hidden map hidden", () => {

@@ -3,7 +3,7 @@
 import { computed, type Signal, signal } from "@preact/signals-core";
 import { type ColourName, DIVERGING, gradient, paint, type Scale, scaleOf } from "../colour";
 import { bind, el, fill, segmented, select, setAll, watch } from "../dom";
-import { type Side, settingsLine, shownSide, unitOf, wordsOf } from "../facts";
+import { modelOf, type Side, settingsLine, shownSide, unitOf, wordsOf } from "../facts";
 import type { Options } from "../filters";
 import { number, percent } from "../format";
 import { type CellMap, type Method, mapOf, needed, peakCell } from "../maps";
@@ -77,7 +77,7 @@ function rivals(s: State, picked: () => string): Rival[] {
   return [
     ...s.sources.slice(1).map((e, i) => ({
       value: String(i + 1),
-      label: `${i + 2}: ${e.header.prompt} → ${e.header.answer}`.slice(0, 80),
+      label: nameOf(e, s.e, i + 2),
       e,
       of: (side: Side) => elsewhere(side, e, picked()),
     })),
@@ -124,6 +124,12 @@ function elsewhere({ e, chosen, options: o, method }: Side, other: Explanation, 
   );
 }
 
+/** Its number, what it does not share with the one shown, and its answer. */
+function nameOf(e: Explanation, shown: Explanation, at: number): string {
+  const [mine, theirs] = [e, shown].map((each) => [modelOf(each), each.header.prompt]);
+  return [at, ...mine!.filter((text, i) => text !== theirs![i]), e.header.answer].join(" · ");
+}
+
 const bare = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "") || text;
 
 /** For each chosen word the first one with its text; null if one is missing. */
@@ -144,7 +150,7 @@ interface Pair {
   difference: CellMap | null;
 }
 
-function pairOf(a: Side, b: Side, raw: boolean, colours: ColourName): Pair {
+export function pairOf(a: Side, b: Side, raw: boolean, colours: ColourName): Pair {
   const maps = [a, b].map((side) => {
     const map = mapOf(side.e, side.chosen, side.options, side.method);
     return raw ? map : shares(map);
@@ -243,7 +249,7 @@ function figures(s: State, other: Explanation, pair: () => Pair | null): HTMLEle
   const difference = (): Drawn | null => {
     const found = pair();
     if (!found?.difference) return null;
-    const reach = found.difference.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const reach = found.difference.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     const scale = { colours: DIVERGING, low: -reach, high: reach };
     return { map: found.difference, scale, unit: found.unit, title: "A − B: red where A has more, blue where B has" };
   };
@@ -286,7 +292,7 @@ function figure(s: State, { header }: Explanation, drawn: () => Drawn | null, ov
     const { map, scale } = found;
     title.textContent = found.title;
     setAll(canvas, { "aria-label": `${found.title}. ${number(scale.low)} to ${number(scale.high)}.` });
-    canvas.dataset.values = JSON.stringify([...map]);
+    canvas.dataset.sum = String(map.reduce((a, b) => a + b, 0));
     canvas.classList.toggle("cells", !s.display.value.smooth);
     const opacity = over ? s.opacity.value : 1;
     const pixels = paint(map, scale, opacity, over && s.display.value.fade);
