@@ -66,6 +66,12 @@ function append(node: Element, children: Child[]): void {
   for (const child of children) if (child !== null && child !== undefined) node.append(child);
 }
 
+export function button(label: string, act: () => void): HTMLButtonElement {
+  const node = el("button", { type: "button" }, label);
+  node.addEventListener("click", act);
+  return node;
+}
+
 export interface Choice<T extends string> {
   value: T;
   label: string;

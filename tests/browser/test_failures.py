@@ -9,6 +9,8 @@ import pytest
 from dexar_widgets import perturb
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import coverage
+from tests.browser.test_page import AXE
+from tests.browser.view import view_in
 from tests.golden.cases import CASES, build, with_attention
 
 
@@ -146,9 +148,9 @@ def test_registers_share_of_attention_and_of_the_map_are_pythons(open_failures):
     rows = e.attention[1][..., e.layout.tokens_of(0)].astype(float).mean((0, 1))
     values = e.heatmap(step=1).values.astype(float)
     found = table(view)
-    assert percent(found["of the cells"][0]) == 5
-    assert percent(found["of the attention"][0]) == pytest.approx(100 * rows[0] / rows.sum(), rel=0.01)
-    assert percent(found["of the DEX-AR map"][0]) == pytest.approx(100 * values[0, 0] / values.sum(), rel=0.01)
+    assert percent(found["cells"][0]) == 5
+    assert percent(found["attention"][0]) == pytest.approx(100 * rows[0] / rows.sum(), rel=0.01)
+    assert percent(found["DEX-AR map"][0]) == pytest.approx(100 * values[0, 0] / values.sum(), rel=0.01)
 
 
 def test_notes_are_made_with_a_key_and_read_back_from_the_file(open_failures, tmp_path):
@@ -183,6 +185,20 @@ def test_every_case_has_a_face(open_failures, name):
     assert silenced == int((e.word_weights() == 0).sum())
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_no_accessibility_violation(open_failures, scheme, width):
+    if not AXE.is_file():
+        pytest.skip("not run: js/node_modules is not installed (npm --prefix js ci)")
+    view, stage = open_failures(with_attention(), scheme=scheme, width=width)
+    stage.draw("Box", (5, 5), (15, 15), (30, 30))
+    stage.draw("Cell", (25, 25))
+    view.page.keyboard.press("4")
+    view.page.evaluate(AXE.read_text("utf-8"))
+    violations = view.page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+    assert violations == []
+    assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_words_text_is_never_markup(open_failures):
     hostile = "<img src=x onerror=alert(1)>"
     e = build(pieces=[" " + hostile], size=(400, 300))
@@ -192,3 +208,42 @@ def test_a_words_text_is_never_markup(open_failures):
     view.page.keyboard.press("1")
     assert view.page.locator(".failures img").count() == 0
     assert hostile in view.text(".failures")
+
+
+CHECKED = """
+import time
+import numpy as np
+import dexar_widgets as dx
+vlm = dx.load()
+scene = dx.lab.scene(7)
+e = dx.explain(vlm, scene.image, "what do you see?", attention=True, patch_norm=True)
+mask = np.zeros(scene.image.shape[:2], bool)
+mask[218:335, 255:377] = True
+w = dx.Explorer(e, regions={"the butterfly": mask}, selection="the butterfly", display={"tab": "Failures"})
+w
+"""
+
+
+def test_hiding_a_region_tells_of_every_word_what_it_cost_and_can_be_stopped(lab):
+    notebook = lab(CHECKED)
+    notebook.run()
+    view = view_in(notebook)
+    assert view.root.get_by_label("Region", exact=True).input_value() == "the butterfly"
+    hide = view.root.get_by_role("button", name="Hide it and ask again")
+    hide.click()
+    view.root.get_by_role("columnheader", name="The rest hidden").wait_for()
+    found = view.root.locator(".failures tbody tr", has_text="butterfly").locator("td").all_inner_texts()
+    check = "dx.check(e, step='butterfly', region=mask)"
+    lost, rest = notebook.value(f"(lambda c: [c.log_prob - c.hidden, c.log_prob - c.kept])({check})")
+    assert lost > 1 > rest
+    assert float(found[3]) == pytest.approx(lost, rel=0.01)
+    assert float(found[4].replace("−", "-")) == pytest.approx(rest, rel=0.01, abs=1e-3)
+    assert found[5].startswith("comes from what is inside the region; the map ")
+
+    notebook.execute("passes = []\nvlm.model.register_forward_pre_hook(lambda *_: (passes.append(1), time.sleep(1)))")
+    notebook.execute("w.selection = (0, 0, 100, 100)")
+    hide.click()
+    view.root.get_by_role("button", name="Stop").click()
+    view.root.get_by_role("progressbar", name="Check").wait_for(state="hidden")
+    assert notebook.value("len(passes)") < 3
+    assert view.root.get_by_role("columnheader", name="The rest hidden").count() == 0

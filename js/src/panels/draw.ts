@@ -1,7 +1,7 @@
 /** Drawing on the image: a cell to look up, a box or a lasso around a region; by mouse, pen, touch or keys. */
 
 import { batch, type Signal, signal } from "@preact/signals-core";
-import { bind, el, segmented, select, setAll, svg, watch } from "../dom";
+import { bind, button, el, segmented, select, setAll, svg, watch } from "../dom";
 import { listed, number, quoted } from "../format";
 import { needed, peakCell, rankOf } from "../maps";
 import { boxOf, boxOfCells, cellAt, cellsPath, energyInside, outlinePath, type Point } from "../region";
@@ -41,12 +41,10 @@ function tools(s: State, mode: Signal<Mode>): HTMLElement {
       },
     },
   );
-  const more = el("button", { type: "button" }, "Shares and check");
-  more.addEventListener("click", () => {
+  const more = button("Shares and check", () => {
     s.tab.value = "Failures";
   });
-  const clear = el("button", { type: "button" }, "Clear");
-  clear.addEventListener("click", () => wipe(s));
+  const clear = button("Clear", () => wipe(s));
   watch(() => {
     more.hidden = !s.region.value;
     clear.hidden = !s.region.value && s.picked.value === null;
@@ -54,9 +52,9 @@ function tools(s: State, mode: Signal<Mode>): HTMLElement {
   const modes = segmented<Mode>(
     "Draw on the image",
     [
-      { value: "cell", label: "Cell", title: "Click a cell, or Enter on the map: which words use it" },
-      { value: "box", label: "Box", title: "Drag a box; with keys, Shift and arrows on the map" },
-      { value: "lasso", label: "Lasso", title: "Draw around a region" },
+      { value: "cell", label: "Cell", title: "Click: which words use it" },
+      { value: "box", label: "Box" },
+      { value: "lasso", label: "Lasso" },
     ],
     bind(mode),
   );

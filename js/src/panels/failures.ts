@@ -1,7 +1,7 @@
 /** Where a map may mislead: register patches, silenced words, words that come from elsewhere; and notes on them. */
 
 import { signal } from "@preact/signals-core";
-import { bind, el, fill, segmented, watch } from "../dom";
+import { bind, button, el, fill, segmented, watch } from "../dom";
 import { save } from "../download";
 import { number } from "../format";
 import type { Check } from "../host";
@@ -23,12 +23,6 @@ export function failuresPanel(s: State): HTMLElement {
 const part = (title: string, ...nodes: Node[]): HTMLElement => el("section", {}, el("h2", {}, title), ...nodes);
 const hint = (text: string): HTMLElement => el("p", { class: "hint" }, text);
 
-function button(label: string, act: () => void): HTMLButtonElement {
-  const node = el("button", { type: "button" }, label);
-  node.addEventListener("click", act);
-  return node;
-}
-
 const wordButton = (s: State, word: Word): HTMLElement =>
   button(word.text.trim() || "␣", () => choose(s, word, "only"));
 
@@ -48,9 +42,9 @@ function registers(s: State): HTMLElement {
   const body = el("tbody");
   watch(() => {
     const shares: [string, number][] = [
-      ["of the cells", cells.length / only.length],
-      ["of the attention", massOf(s, "attention", only)],
-      ["of the DEX-AR map", massOf(s, "dexar", only)],
+      ["cells", cells.length / only.length],
+      ["attention", massOf(s, "attention", only)],
+      ["DEX-AR map", massOf(s, "dexar", only)],
     ];
     body.replaceChildren(...shares.map(([name, share]) => row(name, shareText(share))));
   });
@@ -59,7 +53,7 @@ function registers(s: State): HTMLElement {
     hint(
       `${text} Dotted on the image while this tab is open. A register takes more of the attention than of the cells, and the map should leave it out.`,
     ),
-    tableOf(["Their share", ""], body),
+    tableOf(["Of the", "Share"], body),
   );
 }
 
