@@ -150,9 +150,8 @@ class Explorer(Live):
             return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
         for max_bytes in (wire.OPENING_BYTES, 0):
-            document, payload = wire.document(
-                self.sources, lesson=self._lesson, regions=self._on_grid(), max_bytes=max_bytes
-            )
+            given: dict[str, Any] = {"lesson": self._lesson, "regions": self._on_grid(), "max_bytes": max_bytes}
+            document, payload = wire.document(self.sources, **given)
             text = dumped(document)
             # in the notebook's file, texts are JSON once more, and bytes are base64
             if len(dumped([text, script]).encode()) + len(payload) * 4 // 3 <= SAVED_BYTES - _PICTURE:
@@ -263,8 +262,8 @@ class Explorer(Live):
         return data | snapshot.bundle(self), metadata
 
     def __repr__(self) -> str:
-        what = repr(self.sources[0].generation.text) if self.sources else "nothing asked yet"
-        return f"Explorer({what}{', closed' if self.comm is None else ''})"
+        answer = repr(self.sources[0].generation.text) if self.sources else "nothing asked yet"
+        return f"Explorer({'closed' if self.comm is None else answer})"
 
     @traitlets.observe("comm")
     def _comm_changed(self, change: Any) -> None:

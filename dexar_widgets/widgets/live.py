@@ -144,6 +144,7 @@ class Live(view.View):
         return self._submit(vlm, work, id)
 
     def _model(self) -> "VLM":
+        self.require_open()
         vlm = self.vlm
         if vlm is None:
             raise ValueError("There is no model in memory to ask; make an Explorer of one: Explorer(vlm, image).")
@@ -163,8 +164,6 @@ class Live(view.View):
         def on_progress(news: jobs.Progress) -> None:
             messages.send(self, "progress", id, done=news.done, total=news.total, text=news.text)
 
-        if self.comm is None:
-            raise ValueError("This Explorer is closed; make another one.")
         with self._lock:
             if id in self._running:
                 raise ValueError(f"A job {id!r} is running already.")

@@ -184,8 +184,14 @@ class View(anywidget.AnyWidget):
     def shown(self) -> "Explanation":
         """The explanation that is shown."""
         if not self.sources:
+            self.require_open()
             raise ValueError("Nothing is explained yet; ask first, in the widget or with ask(…).")
         return self.sources[0]
+
+    def require_open(self) -> None:
+        """Raise `ValueError` where the view was closed, which lets go of everything that it showed."""
+        if self.comm is None:
+            raise ValueError("This Explorer is closed, by close() or because its cell ran again; make another one.")
 
     def region_of(self, region: Any) -> Any:
         """A region, by its name or outline, as a mask over the image in view."""

@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow  # kernels take seconds to start
 
@@ -176,6 +178,19 @@ with vlm.lock:  # another cell's work
     sent = [m["content"]["data"] for m in heard if m["msg_type"] == "comm_msg"]
     kinds = {data["content"]["kind"] for data in sent if data["method"] == "custom"}
     assert {"progress", "cancelled", "done"} <= kinds
+
+
+def test_a_notebook_that_is_executed_as_a_file_keeps_the_view():
+    """As nbconvert does: no front end, no ids of cells, and nothing but the output refers to the widget."""
+    code = "import gc\nimport dexar_widgets as dx\nfrom tests.golden.cases import build"
+    cells = [f"{code}\ndisplay(dx.Explorer(build(), step=1))", "gc.collect()"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, resources={"metadata": {"path": str(ROOT)}}).execute()
+    (output,) = notebook.cells[0].outputs
+    model = output["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    state = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"][model]["state"]
+    assert state["step"] == 1 and '"a red suitcase."' in state["_document"]
+    assert len(nbformat.writes(notebook)) <= 1_500_000
 
 
 MARIMO = """

@@ -246,8 +246,8 @@ def test_closing_stops_the_work_and_lets_go_of_the_model():
     del vlm, e, job
     gc.collect()
     assert [ref() for ref in held] == [None, None]
-    assert explorer.vlm is None and repr(explorer) == "Explorer(nothing asked yet, closed)"
-    with pytest.raises(ValueError, match="no model in memory"):
+    assert explorer.vlm is None and repr(explorer) == "Explorer(closed)"
+    with pytest.raises(ValueError, match="closed, by close"):
         explorer.ask(QUESTION)
 
 

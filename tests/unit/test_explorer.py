@@ -62,6 +62,13 @@ def test_it_opens_with_what_the_preset_stands_for(e):
     assert dx.Explorer(CASES["twelve_layers"](), preset="released", layers=3).layers == [3, 3]
 
 
+@pytest.fixture
+def nothing_travels(monkeypatch):
+    """What is sent to the browser takes most of the time, and is tested elsewhere."""
+    monkeypatch.setattr("dexar_widgets.widgets.wire.document", lambda *_, **__: ({"sources": []}, b"numbers"))
+
+
+@pytest.mark.usefixtures("nothing_travels")
 @pytest.mark.parametrize(
     ("given", "steps", "step"),
     [
@@ -85,6 +92,7 @@ def test_a_step_is_the_first_of_the_steps_however_they_are_named(explorer, e, gi
         assert (explorer.steps, explorer.step) == (steps, step)
 
 
+@pytest.mark.usefixtures("nothing_travels")
 @pytest.mark.parametrize(
     ("given", "layers"),
     [(1, [1, 1]), (-1, [2, 2]), (slice(1, None), [1, 2]), ((0, 1), [0, 1]), (range(3), [0, 2]), (None, [0, 2])],
@@ -94,6 +102,7 @@ def test_layers_are_one_run_however_it_is_given(explorer, given, layers):
     assert explorer.layers == layers
 
 
+@pytest.mark.usefixtures("nothing_travels")
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -437,4 +446,8 @@ def test_numbers_that_are_too_large_to_be_saved_are_asked_for(monkeypatch):
 def test_it_says_in_a_line_what_it_is(explorer):
     assert repr(explorer) == "Explorer('a red suitcase.')"
     explorer.close()
-    assert repr(explorer) == "Explorer(nothing asked yet, closed)"
+    assert repr(explorer) == "Explorer(closed)"
+    with pytest.raises(TraitError, match="its cell ran again; make another one"):
+        explorer.step = 0
+    with pytest.raises(ValueError, match="make another one"):
+        explorer.to_html()
