@@ -77,6 +77,8 @@ export const KEYS: Key[] = [
     },
   },
   { keys: [], label: "Arrows", text: "on the map: from cell to cell; Enter: which words use it; with Shift: a box" },
+  { keys: [], label: "↓ ↑", text: "on a word of several tokens: its parts" },
+  { keys: [], label: "Enter Space", text: "on a head: it alone; muted, or not" },
   {
     keys: ["1", "2", "3", "4", "5"],
     label: "1–5",

@@ -44,7 +44,9 @@ describe("the flow", () => {
     const { visual } = flowOf(s);
     const best = visual.indexOf(Math.max(...visual));
     const word = s.e.header.words.find(({ steps }) => steps.includes(Math.floor(best / 3)))!.text;
-    expect(said(panel)).toContain(`The image is read most for “${word}” in layer ${best % 3} (`);
+    expect(said(panel)).toContain(
+      `The image is read most for “${word}” at step ${Math.floor(best / 3)} in layer ${best % 3} (`,
+    );
   });
 
   it("joins a word's tokens under one name", () => {
@@ -56,13 +58,13 @@ describe("the flow", () => {
   it("takes the view to a square's word and layer, and to a label's alone", () => {
     const panel = open();
     for (const key of ["ArrowDown", "ArrowRight", "ArrowRight", "Enter"]) press(panel, key);
-    expect(said(panel)).toMatch(/^“suitcase”, layer 1 · image /);
+    expect(said(panel)).toMatch(/^“suitcase” at step 2, layer 1 · image /);
     expect(s.chosen.value).toEqual([2, 3]);
     expect(s.options.value.layers).toEqual([1, 1]);
     for (const key of ["ArrowUp", "ArrowUp"]) press(panel, key);
-    expect(said(panel)).toMatch(/^“suitcase”, all layers · image /);
+    expect(said(panel)).toMatch(/^“suitcase” at step 2, all layers · image /);
     for (const key of ["ArrowRight", "Enter"]) press(panel, key);
-    expect(said(panel)).toMatch(/^“suitcase”, all layers/);
+    expect(said(panel)).toMatch(/^“suitcase” at step 3, all layers/);
     for (const key of ["ArrowRight", "Enter"]) press(panel, key);
     expect(s.chosen.value).toEqual([4]);
     expect(s.options.value.layers).toEqual([1, 1]);

@@ -161,11 +161,13 @@ def test_the_flow_is_pythons(show):
             matrix(view).hover(position={"x": area["width"] * x, "y": area["height"] * y})
             layer = layers - 1 - row
             said = reading(view)
-            assert said.startswith(f"“{e.generation.word_of(step).text}”, layer {layer} · ")
+            assert said.startswith(f"“{e.generation.word_of(step).text}” at step {step}, layer {layer} · ")
             assert numbers(said) == pytest.approx([flow.visual[step, layer], flow.text[step, layer]], rel=THREE_DIGITS)
     step, layer = (int(at) for at in np.unravel_index(int(flow.visual.argmax()), flow.visual.shape))
     said = matrix(view).get_attribute("aria-label")
-    assert said.startswith(f"The image is read most for “{e.generation.word_of(step).text}” in layer {layer} (")
+    assert said.startswith(
+        f"The image is read most for “{e.generation.word_of(step).text}” at step {step} in layer {layer} ("
+    )
 
 
 def test_the_flow_of_chosen_heads_and_another_reading_is_pythons(show):
@@ -183,7 +185,9 @@ def test_the_flow_of_chosen_heads_and_another_reading_is_pythons(show):
     difference = flow.visual - flow.text
     step, layer = (int(at) for at in np.unravel_index(int(difference.argmax()), difference.shape))
     said = matrix(view).get_attribute("aria-label")
-    assert said.startswith(f"The image exceeds the text most for “{e.generation.word_of(step).text}” in layer {layer}")
+    assert said.startswith(
+        f"The image exceeds the text most for “{e.generation.word_of(step).text}” at step {step} in layer {layer}"
+    )
     assert numbers(reading(view)) == pytest.approx([flow.visual[0, 2], flow.text[0, 2]], rel=THREE_DIGITS)
 
 
@@ -216,7 +220,7 @@ def test_a_long_answers_flow_scrolls_in_its_own_box(show):
         view.page.keyboard.press("ArrowRight")
     assert box.evaluate("b => b.scrollLeft > 0")
     last = len(e.steps) - 1
-    assert reading(view).startswith(f"“{e.generation.word_of(last).text}”, layer 2 · ")
+    assert reading(view).startswith(f"“{e.generation.word_of(last).text}” at step {last}, layer 2 · ")
     label = view.root.locator(".rowlabels").bounding_box()
     assert label["x"] == pytest.approx(box.bounding_box()["x"], abs=1)  # the layers' names stay in sight
 

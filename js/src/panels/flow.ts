@@ -84,7 +84,8 @@ function jump(s: State, { row, col }: Place, layer: number): void {
 }
 
 const layerName = (s: State, layer: number): string => `layer ${s.e.header.layers[layer]}`;
-const wordOf = (s: State, step: number): string => quoted(wordAt(s.e, step)?.text ?? "");
+const wordOf = (s: State, entry: number): string =>
+  `${quoted(wordAt(s.e, entry)?.text ?? "")} at step ${s.e.header.steps[entry]}`;
 
 function reading(s: State, flow: Flow, { row, col }: Place, layer: number): string {
   const { layers } = s.e.size;
