@@ -21,7 +21,7 @@ export function pythonOf(s: State): string {
   const state = Object.entries(stateOf(s)).map(([name, value]) => `    ${literal(name)}: ${literal(value)},\n`);
   return `import dexar_widgets as dx
 
-# e = dx.read("explanation.safetensors")
+# e = w.explanation, or dx.read("explanation.safetensors")
 # The answer: ${literal(s.e.header.answer)}
 # The map of ${literal(wordsOf(shownSide(s)))}, as it is shown:
 ${s.shown.value.method === "attention" ? attention(s) : dexar(s)}

@@ -102,7 +102,7 @@ def test_the_difference_of_equal_maps_is_white(show):
     pixels = view.root.locator(".compare figure canvas").last.evaluate(
         "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
     )
-    assert np.reshape(pixels, (-1, 4)).min(0).tolist() == [247, 247, 247, 255]
+    assert np.reshape(pixels, (-1, 4)).min() >= 245  # the table's middle is nearly white
 
 
 def test_grids_that_differ_have_no_difference_map(show):

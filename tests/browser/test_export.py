@@ -14,7 +14,8 @@ import dexar_widgets as dx
 from dexar_widgets.figures import COLOUR_TABLES
 from dexar_widgets.types import minmax
 from dexar_widgets.widgets import snapshot
-from tests.browser.view import View
+from tests.browser.hosts.notebook import eventually
+from tests.browser.view import View, view_in
 from tests.golden.cases import CASES, build
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -229,8 +230,8 @@ def test_code_is_selected_where_the_clipboard_is_out_of_reach(show, e):
 
 
 def test_files_leave_a_sandboxed_frame(show, e):
-    frame = f"<!doctype html><body>{snapshot.frame(e.to_html(), {'text/plain': ''})}<div class=stage><canvas></canvas></div></body>"
-    outer = show(frame)
+    frame = snapshot.frame(e.to_html(), {"text/plain": ""})
+    outer = show(f"<!doctype html><body>{frame}<div class=stage><canvas></canvas></div></body>")
     inner = View(outer.page, outer.trouble, outer.page.frame_locator("iframe").locator("body"))
     inner.root.locator(".stage canvas[data-sum]").first.wait_for()
     assert np.allclose(arrays(inner)["map"], e.sequence_map().values, rtol=1e-6)
@@ -239,6 +240,27 @@ def test_files_leave_a_sandboxed_frame(show, e):
     inner.root.get_by_text("the code is selected").wait_for()
     assert all("Clipboard API has been blocked" in line for line in inner.trouble)
     inner.trouble.clear()
+
+
+LAB = """
+import dexar_widgets as dx
+from tests.golden.cases import build
+w = dx.Explorer(build(steps=5, layers=4, heads=3, grid=(6, 8), size=(160, 120)))
+w
+"""
+
+
+def test_files_leave_a_notebook_and_the_page_comes_from_its_kernel(lab, show, e):
+    notebook = lab(LAB)
+    notebook.run()
+    view = view_in(notebook)
+    view.word(1).click()
+    eventually(lambda: notebook.value("w.steps"), [1])
+    assert np.allclose(arrays(view)["map"], e.heatmap(1).values, rtol=1e-6)
+    assert drawn(export(view, "PNG")).shape[1] == 480
+    copy = show(export(view, "HTML").read_text("utf-8"))
+    assert copy.chosen() == [1]
+    assert float(copy.map_data()["sum"]) == pytest.approx(float(e.heatmap(1).values.sum()), rel=1e-6)
 
 
 def test_an_answer_without_a_map_is_exported_as_zeros(show):
