@@ -72,7 +72,12 @@ export function paint(
   }
   const colours = new Uint32Array(rgba.buffer);
   const words = new Uint32Array(pixels.buffer);
-  for (let i = 0; i < values.length; i++) words[i] = colours[indexOf(values[i]!, scale)]!;
+  const { low, high } = scale;
+  const factor = high > low ? 255 / (high - low) : 0; // `indexOf` for every pixel, 100 000 of them in a frame
+  for (let i = 0; i < values.length; i++) {
+    const at = factor * (values[i]! - low) + 0.5;
+    words[i] = colours[at < 255 ? (at > 0 ? at | 0 : 0) : 255]!;
+  }
   return pixels;
 }
 

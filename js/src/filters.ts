@@ -39,7 +39,7 @@ export interface Reason {
 const memory = new WeakMap<Explanation, Map<string, Float64Array | Numbers>>();
 
 /** What depends on few options is made once for each of their combinations. */
-function once<T extends Float64Array | Numbers>(e: Explanation, key: string, make: () => T): T {
+export function once<T extends Float64Array | Numbers>(e: Explanation, key: string, make: () => T): T {
   const known = memory.get(e) ?? new Map<string, T>();
   memory.set(e, known);
   const values = known.get(key) ?? make();
@@ -86,11 +86,17 @@ export function headWeights(e: Explanation, o: Options): Float64Array {
     for (let i = 0; i < delta.length; i++) delta[i] = Math.max(0, visual[i]! - text[i]!);
     return delta;
   });
-  const { heads: chosen } = o;
-  if (!chosen) return all;
+  if (!o.heads) return all;
+  const last = masked.get(all);
+  if (last?.heads === o.heads) return last.delta;
   const perStep = e.size.layers * e.size.heads;
-  return all.map((weight, i) => (chosen.has(i % perStep) ? weight : 0));
+  const delta = all.map((weight, i) => (o.heads!.has(i % perStep) ? weight : 0));
+  masked.set(all, { heads: o.heads, delta });
+  return delta;
 }
+
+/** δ as it was for the heads chosen last: they stay while layers pass by. */
+const masked = new WeakMap<Float64Array, { heads: ReadonlySet<number>; delta: Float64Array }>();
 
 /** The largest value of one step within the chosen layers and heads, and where it is. */
 export function peakOf(e: Explanation, values: Numbers, step: number, o: Pick<Options, "layers" | "heads">): Peak {

@@ -1,6 +1,6 @@
 /** From blocks to maps over the image: `maps.py` again. Maps are raw, one value per cell, row-major. */
 
-import { hasLevel, headWeights, levelPart, type Options, stepWeights } from "./filters";
+import { hasLevel, headWeights, levelPart, type Options, once, stepWeights } from "./filters";
 import type { Block } from "./tensor";
 import { type Explanation, need, TENSOR_BYTES, valueAt } from "./wire";
 
@@ -80,18 +80,45 @@ function add(out: CellMap, block: Block, row: number, weight: number, relu: bool
 /** One step's Σ δ·G⁺ over the chosen layers and heads (Eq. 5 before its min–max). */
 export function tokenMap(e: Explanation, step: number, o: Options, delta = headWeights(e, o)): CellMap {
   const { layers, heads, cells } = e.size;
-  const out = new Float64Array(cells);
   const origin = originOf(e, step, o);
   if (!origin) throw new Error(`The data lack the map of step ${e.header.steps[step]}.`);
+  if (origin.sums) return sumOfLayers(e, origin.name, step, o);
+  const out = new Float64Array(cells);
   for (let layer = o.layers[0]; layer <= o.layers[1]; layer++) {
-    const [block, row] = rowOf(e, origin.name, origin.sums, step, layer, o);
-    if (origin.sums) add(out, block, row, 1, o.relu);
-    else
-      for (let head = 0; head < heads; head++)
-        if (!o.heads || o.heads.has(layer * heads + head))
-          add(out, block, row * heads + head, delta[(step * layers + layer) * heads + head]!, o.relu);
+    const [block, row] = rowOf(e, origin.name, false, step, layer, o);
+    for (let head = 0; head < heads; head++)
+      if (!o.heads || o.heads.has(layer * heads + head))
+        add(out, block, row * heads + head, delta[(step * layers + layer) * heads + head]!, o.relu);
   }
   return out;
+}
+
+/** A step's map from sums over heads: one layer as it is, several as the difference of two running sums. */
+function sumOfLayers(e: Explanation, name: string, step: number, o: Options): CellMap {
+  const { layers, cells } = e.size;
+  const [from, to] = o.layers;
+  const out = new Float64Array(cells);
+  if (from === to) add(out, ...rowOf(e, name, true, step, from, o), 1, o.relu);
+  else {
+    const sums = once(e, `running/${name}/${o.preset}`, () => runningSums(e, name, o));
+    const first = (step * (layers + 1) + from) * cells;
+    const last = (step * (layers + 1) + to + 1) * cells;
+    for (let cell = 0; cell < cells; cell++) out[cell] = sums[last + cell]! - sums[first + cell]!;
+  }
+  return out;
+}
+
+/** Per step, and for each layer and behind the last, the sum of all layers before: (step layer+1 cell). */
+function runningSums(e: Explanation, name: string, o: Options): Float64Array {
+  const { steps, layers, cells } = e.size;
+  const sums = new Float64Array(steps * (layers + 1) * cells);
+  for (let step = 0; step < steps; step++)
+    for (let layer = 0; layer < layers; layer++) {
+      const start = (step * (layers + 1) + layer + 1) * cells;
+      sums.copyWithin(start, start - cells, start);
+      add(sums.subarray(start, start + cells), ...rowOf(e, name, true, step, layer, o), 1, o.relu);
+    }
+  return sums;
 }
 
 /** One step's attention to each cell: mean over heads and over the chosen layers. */
@@ -184,7 +211,9 @@ export function percentile(values: ArrayLike<number>, percent: number): number {
 /** Shifted and scaled to [0, 1]; a constant map gives zeros. */
 export function minmax(map: CellMap): CellMap {
   const [low, high] = extent(map);
-  return high > low ? map.map((value) => (value - low) / (high - low)) : new Float64Array(map.length);
+  const out = new Float64Array(map.length);
+  if (high > low) for (let i = 0; i < map.length; i++) out[i] = (map[i]! - low) / (high - low);
+  return out;
 }
 
 export function peakCell(map: ArrayLike<number>): number {
@@ -202,21 +231,27 @@ export function rankOf(map: ArrayLike<number>, cell: number): number {
 
 /** How few cells hold half of the map's positive energy. */
 export function halfEnergyCells(map: CellMap): number {
-  const sorted = Array.from(map, (value) => Math.max(0, value)).sort((a, b) => b - a);
-  const half = sorted.reduce((a, b) => a + b, 0) / 2;
+  const rising = map.map((value) => Math.max(0, value)).sort();
+  const half = rising.reduce((a, b) => a + b, 0) / 2;
   if (half <= 0) return 0;
   let sum = 0;
   let count = 0;
-  while (sum < half) sum += sorted[count++]!;
+  while (sum < half) sum += rising[rising.length - ++count]!;
   return count;
 }
 
 /** Bilinear with half-pixel centres, edges held: the same weights as the upsampling in `maps.py`. */
-export function upsample(map: CellMap, rows: number, cols: number, height: number, width: number): Float32Array {
+export function upsample(
+  map: CellMap,
+  rows: number,
+  cols: number,
+  height: number,
+  width: number,
+  out = new Float32Array(height * width),
+): Float32Array {
   const down = weights(height, rows);
   const across = weights(width, cols);
   const line = new Float64Array(cols);
-  const out = new Float32Array(height * width);
   for (let y = 0; y < height; y++) {
     const [top, bottom] = [down.low[y]! * cols, Math.min(down.low[y]! + 1, rows - 1) * cols];
     const part = down.part[y]!;

@@ -17,21 +17,22 @@ const SMOOTH_SIDE = 384;
 
 export function imagePanel(s: State): HTMLElement {
   const scale = computed(() => shownScale(s));
-  const place = stage(s, scale);
+  const words = computed(() => summary(s));
+  const place = stage(s, scale, words);
   return el(
     "section",
     { class: "panel image", "aria-label": "Image and map" },
     methods(s),
     place,
     legend(s, scale),
-    spoken(s),
+    spoken(s, words),
     readout(s),
     drawing(s, place),
     controls(s, scale),
   );
 }
 
-function stage(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
+function stage(s: State, scale: ReadonlySignal<Scale>, words: ReadonlySignal<string>): HTMLElement {
   const { image, grid } = s.e.header;
   const [left, top, right, bottom] = grid.box;
   const canvas = el("canvas", { role: "img", tabindex: 0, "aria-roledescription": "heat map" });
@@ -43,7 +44,7 @@ function stage(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
   stage.style.setProperty("--ratio", String(image.width / image.height));
   follow(s, canvas);
   draw(s, scale, canvas);
-  watch(() => describe(s, canvas));
+  watch(() => describe(s, canvas, words.value));
   watch(() => placeCursor(s, cursor));
   watch(() => wantHeads(s));
   return stage;
@@ -62,6 +63,7 @@ function draw(s: State, scale: ReadonlySignal<Scale>, canvas: HTMLCanvasElement)
   const [wide, high] = [box[2] - box[0], box[3] - box[1]];
   const zoom = SMOOTH_SIDE / Math.max(wide, high);
   const smoothed = { width: Math.max(1, Math.round(wide * zoom)), height: Math.max(1, Math.round(high * zoom)) };
+  const fine = new Float32Array(smoothed.width * smoothed.height);
   watch(() => {
     const { smooth, fade, blend } = s.display.value;
     const [map, span, opacity] = [s.map.value, scale.value, s.opacity.value];
@@ -71,34 +73,41 @@ function draw(s: State, scale: ReadonlySignal<Scale>, canvas: HTMLCanvasElement)
       canvas.style.mixBlendMode = blend;
       canvas.classList.toggle("cells", !smooth);
       const { width, height } = smooth ? smoothed : { width: cols, height: rows };
-      const values = smooth ? upsample(map, rows, cols, height, width) : map;
-      put(canvas, width, height, (pixels) => empty || paint(values, span, opacity, fade, pixels));
+      const values = smooth ? upsample(map, rows, cols, height, width, fine) : map;
+      put(canvas, width, height, (pixels) => (empty ? pixels.fill(0) : paint(values, span, opacity, fade, pixels)));
     });
     return () => cancelAnimationFrame(frame);
   });
 }
 
+const images = new WeakMap<HTMLCanvasElement, ImageData>();
+
+/** Write a canvas's pixels, in the same memory as long as its size stays. */
 function put(
   canvas: HTMLCanvasElement,
   width: number,
   height: number,
   write: (pixels: Uint8ClampedArray) => void,
 ): void {
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
-  const image = context?.createImageData(width, height);
-  if (!context || !image) return;
+  if (!context) return;
+  let image = images.get(canvas);
+  if (image?.width !== width || image.height !== height) {
+    Object.assign(canvas, { width, height });
+    image = context.createImageData(width, height);
+    images.set(canvas, image);
+  }
   write(image.data);
   context.putImageData(image, 0, 0);
 }
 
 /** What the map shows, in words and as data attributes. */
-function describe(s: State, canvas: HTMLCanvasElement): void {
+function describe(s: State, canvas: HTMLCanvasElement, words: string): void {
   const map = s.map.value;
   const cell = peakCell(map);
   const { cols } = s.e.header.grid;
   const [low, high] = extent(map);
-  setAll(canvas, { "aria-label": summary(s) });
+  setAll(canvas, { "aria-label": words });
   Object.assign(canvas.dataset, {
     row: String(Math.floor(cell / cols)),
     col: String(cell % cols),
@@ -108,10 +117,10 @@ function describe(s: State, canvas: HTMLCanvasElement): void {
   });
 }
 
-function spoken(s: State): HTMLElement {
+function spoken(s: State, words: ReadonlySignal<string>): HTMLElement {
   const line = el("p", { class: "summary", role: "status" });
   watch(() => {
-    line.textContent = summary(s);
+    line.textContent = words.value;
     setAll(line, { "aria-live": s.playing.value ? "off" : undefined }); // not every layer that passes by
   });
   return line;
