@@ -111,6 +111,7 @@ class Live(view.View):
                 max_new_tokens=max_new_tokens,
                 on_word=lambda word: messages.send(self, "word", id, text=word),
             )
+            jobs.check()
             self._show(e)
             return e
 
@@ -135,13 +136,10 @@ class Live(view.View):
         steps = [e.steps_of(word) for word in words or [self.steps or e.steps]]
         id = id or uuid4().hex
 
-        def work() -> "list[causal.Check]":
-            found = causal.checks(e, steps=steps, region=mask, how=how, vlm=vlm)
-            plain = [asdict(check) | {"drop": check.drop} for check in found]
-            messages.send(self, "checked", id, checks=plain)
-            return found
+        def tell(found: "list[causal.Check]") -> None:
+            messages.send(self, "checked", id, checks=[asdict(check) | {"drop": check.drop} for check in found])
 
-        return self._submit(vlm, work, id)
+        return self._submit(vlm, lambda: causal.checks(e, steps=steps, region=mask, how=how, vlm=vlm), id, tell)
 
     def _model(self) -> "VLM":
         self.require_open()
@@ -150,16 +148,20 @@ class Live(view.View):
             raise ValueError("There is no model in memory to ask; make an Explorer of one: Explorer(vlm, image).")
         return vlm
 
-    def _submit(self, vlm: "VLM", work: Any, id: str) -> jobs.Job[Any]:
-        """Queue work on the model and tell the browser how it goes, from the first report to one last message."""
+    def _submit(
+        self, vlm: "VLM", work: Callable[[], Any], id: str, tell: Callable[[Any], None] = lambda _: None
+    ) -> jobs.Job[Any]:
+        """Queue work on the model and tell the browser how it goes: reports, what it found, one last message."""
 
         def on_done(job: jobs.Job[Any]) -> None:
             with self._lock:
                 self._running.pop(id, None)
             if job.state == "failed":
                 messages.send(self, "error", id, message=str(job.error) or type(job.error).__name__)
-            else:
-                messages.send(self, job.state, id)
+                return
+            if job.state == "done":
+                tell(job.result())
+            messages.send(self, job.state, id)
 
         def on_progress(news: jobs.Progress) -> None:
             messages.send(self, "progress", id, done=news.done, total=news.total, text=news.text)
