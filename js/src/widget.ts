@@ -26,6 +26,7 @@ class Session {
   #state: State | null = null;
   #news = new Set<keyof Traits>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #unsaved = false;
   #ends: (() => void)[] = [];
   #unfollow = () => {};
   #loading = 0;
@@ -35,6 +36,10 @@ class Session {
     this.kernel = new Kernel(model);
     this.#on("change:_document", () => this.#load());
     for (const name of NAMES) this.#on(`change:${name}`, () => this.#hear(name));
+    const resume = effect(() => {
+      if (this.kernel.connected.value) this.#save();
+    });
+    this.#ends.push(resume);
     this.#load();
   }
 
@@ -105,12 +110,19 @@ class Session {
   #tell(traits: Traits): void {
     const changed = NAMES.filter((name) => !same(traits[name], this.#model.get(name)));
     for (const name of changed) this.#model.set(name, traits[name]);
-    if (!changed.length || this.#timer) return;
+    if (!changed.length || this.#unsaved) return;
+    this.#unsaved = true;
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
       this.kernel.stir();
-      this.#model.save_changes();
+      this.#save();
     }, PACE);
+  }
+
+  /** A kernel that does not answer hears of it once it does. */
+  #save(): void {
+    if (!this.#unsaved || !this.kernel.connected.peek()) return;
+    this.#unsaved = false;
+    this.#model.save_changes();
   }
 
   /** What the model was told at once is taken in at once. */

@@ -49,6 +49,7 @@ describe("a view of a model", () => {
 
   it("tells the kernel what was chosen, many changes at once, and never what was not", async () => {
     const [model, place] = await start();
+    model.greet();
     vi.advanceTimersByTime(50);
     const before = model.saved;
     for (const word of [0, 1, 0, 1]) click(place, word);
@@ -58,6 +59,15 @@ describe("a view of a model", () => {
     vi.advanceTimersByTime(50);
     expect(model.saved).toBe(before + 1);
     expect([model.get("head_filter"), model.get("layers")]).toEqual(["max", [0, 2]]);
+  });
+
+  it("tells a kernel that does not answer once it does", async () => {
+    const [model, place] = await start();
+    click(place, 1);
+    vi.advanceTimersByTime(PATIENCE);
+    expect(model.saved).toBe(0);
+    model.greet();
+    expect(model.saved).toBe(1);
   });
 
   it("follows what Python or a link sets", async () => {
@@ -204,6 +214,7 @@ describe("the end of a model", () => {
     const end = widget.initialize({ model, signal: abort.signal });
     const place = show(model);
     await settle();
+    model.greet();
     vi.advanceTimersByTime(100);
     const saved = model.saved;
     click(place, 1);

@@ -57,7 +57,7 @@ export function askPanel(host: Host, prompt?: string): HTMLElement {
 const isAsking = (host: Host): boolean => host.job.value?.kind === "ask";
 
 function obstacleOf(host: Host, again: boolean): string {
-  if (!host.connected.value) return "Nothing can be asked while the kernel does not answer.";
+  if (!host.connected.value) return " "; // the view's own line says why
   if (!host.model.value) return "Nothing can be asked: no model is in memory. dx.Explorer(vlm, image) brings one.";
   return again || host.picture.value ? "" : "Drop an image here, paste it, or choose a file; then ask about it.";
 }
