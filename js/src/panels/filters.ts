@@ -1,6 +1,6 @@
 /** Which heads and which words count, with live counts and each option explained. */
 
-import { bind, checkbox, el, newId, segmented, slider, watch } from "../dom";
+import { bind, type Control, checkbox, el, newId, segmented, slider, watch } from "../dom";
 import type { Options } from "../filters";
 import { listed, plural } from "../format";
 import { needed } from "../maps";
@@ -122,40 +122,31 @@ function presetEquation(s: State): HTMLElement {
   return formula;
 }
 
+type Which = "headFilter" | "fillerFilter";
+
 /** None, max, or the mean of a top share, the share on a slider. */
-function levelOption(s: State, which: "headFilter" | "fillerFilter"): HTMLElement {
+function levelOption(s: State, which: Which): HTMLElement {
   const ofHeads = which === "headFilter";
-  const shares = s.e.header.levels.filter((known) => known !== "max");
   const chosen = s[which];
-  const isShare = () => chosen.value !== "none" && chosen.value !== "max";
+  const shares = s.e.header.levels.filter((known) => known !== "max");
   const can = (share: Level) => !obstacle(s, { [which]: share });
   let share: Level = shares[1] ?? "avg";
-  const kinds = [
-    { value: "none", label: "Off" },
-    { value: "max", label: "Max", title: "Compare the largest gradients" },
-    { value: "share", label: "Top share", title: "Compare the means of the largest gradients" },
-  ];
   const some = () => (can(share) ? share : (shares.find(can) ?? share));
-  const buttons = segmented(ofHeads ? "Head filter" : "Filler filter", kinds, {
-    get: () => (isShare() ? "share" : String(chosen.value)),
+  const buttons = segmented(ofHeads ? "Head filter" : "Filler filter", LEVEL_KINDS, {
+    get: () => (isShare(chosen.value) ? "share" : String(chosen.value)),
     set: (value) => {
       chosen.value = value === "share" ? some() : (value as Level);
     },
   });
-  const amount = slider(
-    "Share",
-    { min: 0, max: shares.length - 1, step: 1 },
-    {
-      get: () => Math.max(0, shares.indexOf((isShare() ? chosen.value : share) as (typeof shares)[number])),
-      set: (at) => {
-        share = shares[at]!;
-        chosen.value = some();
-      },
+  const amount = shareSlider(shares, {
+    get: () => (isShare(chosen.value) ? chosen.value : share),
+    set: (value) => {
+      share = value;
+      chosen.value = some();
     },
-    (at) => (shares[at] === "avg" ? "all" : `${Math.round(100 * Number(shares[at]))} %`),
-  );
+  });
   watch(() => {
-    amount.hidden = !isShare();
+    amount.hidden = !isShare(chosen.value);
   });
   return option(
     ofHeads ? "Heads" : "Filler words",
@@ -167,6 +158,22 @@ function levelOption(s: State, which: "headFilter" | "fillerFilter"): HTMLElemen
     limits(s, buttons, (value) => ({ [which]: value === "share" ? some() : value })),
   );
 }
+
+const LEVEL_KINDS = [
+  { value: "none", label: "Off" },
+  { value: "max", label: "Max", title: "Compare the largest gradients" },
+  { value: "share", label: "Top share", title: "Compare the means of the largest gradients" },
+];
+
+const isShare = (level: Level): boolean => level !== "none" && level !== "max";
+
+const shareSlider = (shares: Level[], control: Control<Level>): HTMLElement =>
+  slider(
+    "Share",
+    { min: 0, max: shares.length - 1, step: 1 },
+    { get: () => Math.max(0, shares.indexOf(control.get())), set: (at) => control.set(shares[at]!) },
+    (at) => (shares[at] === "avg" ? "all" : `${Math.round(100 * Number(shares[at]))} %`),
+  );
 
 const compared = (level: Level): string =>
   level === "max"

@@ -79,7 +79,6 @@ const nameAt = (s: State, at: number): string =>
 const why = (s: State): string => obstacle(s, { heads: new Set([0]) });
 
 export function headsPanel(s: State): HTMLElement {
-  const { layers, heads } = s.e.size;
   const kind = signal<Kind>("delta");
   const order = signal<Order>("model");
   const all = computed<Values>(() => ({
@@ -87,23 +86,6 @@ export function headsPanel(s: State): HTMLElement {
     visual: headValues(s, "visual"),
     text: headValues(s, "text"),
   }));
-  const values = computed(() => all.value[kind.value]);
-  const shown = computed(() => headOrder(values.value, heads, order.value));
-  const at = ({ row, col }: Place): number[] =>
-    col < 0 ? shown.value.slice(row * heads, (row + 1) * heads) : [shown.value[row * heads + col]!];
-  const choose = (ats: readonly number[], toggle: boolean) => why(s) || chooseHeads(s, ats, toggle);
-  const layerOf = (row: number) => s.e.header.layers[Math.floor(shown.value[row * heads]! / heads)];
-  const view = matrixView({
-    cols: heads,
-    rows: () => Array.from({ length: layers }, (_, row) => `layer ${layerOf(row)}`),
-    values: () => shown.value.map((entry) => values.value[entry]!),
-    colours: () => s.colours.value,
-    counts: (place) => isOn(s, shown.value[place]!) && inLayers(s, shown.value[place]!),
-    summary: () => summary(s, values.value, kind.value),
-    reading: (place) =>
-      place.col < 0 ? rowReading(s, at(place)) : headReading(s, all.value, kind.value, at(place)[0]!),
-    act: (place, event) => choose(at(place), event.shiftKey || event.ctrlKey || ("key" in event && event.key === " ")),
-  });
   return el(
     "section",
     { class: "heads", "aria-label": "Heads" },
@@ -114,20 +96,42 @@ export function headsPanel(s: State): HTMLElement {
       segmented("What the squares show", KINDS, bind(kind)),
       segmented("Order", ORDERS, bind(order)),
     ),
-    view,
+    squares(s, all, kind, order),
     buttons(s),
-    list(
-      s,
-      () => all.value,
-      () => values.value,
-      choose,
-    ),
+    list(s, all, kind),
     el(
       "p",
       { class: "hint" },
       "Heads from 0 on the left; means over the words in view; small squares do not count. Click or Enter: that head alone. Shift-click or Space: mute it, or bring it back. A layer’s name stands for its heads.",
     ),
   );
+}
+
+type Read<T> = { readonly value: T };
+
+function squares(s: State, all: Read<Values>, kind: Read<Kind>, order: Read<Order>): HTMLElement {
+  const { layers, heads } = s.e.size;
+  const values = () => all.value[kind.value];
+  const shown = computed(() => headOrder(values(), heads, order.value));
+  const at = ({ row, col }: Place): number[] =>
+    col < 0 ? shown.value.slice(row * heads, (row + 1) * heads) : [shown.value[row * heads + col]!];
+  return matrixView({
+    cols: heads,
+    rows: () => Array.from({ length: layers }, (_, row) => nameAt(s, shown.value[row * heads]!).split(",")[0]!),
+    values: () => shown.value.map((entry) => values()[entry]!),
+    colours: () => s.colours.value,
+    counts: (place) => isOn(s, shown.value[place]!) && inLayers(s, shown.value[place]!),
+    summary: () => summary(s, values(), kind.value),
+    reading: (place) =>
+      place.col < 0 ? rowReading(s, at(place)) : headReading(s, all.value, kind.value, at(place)[0]!),
+    act: (place, event) => choose(s, at(place), event),
+  });
+}
+
+/** Unless single heads' numbers cannot be had. */
+function choose(s: State, ats: readonly number[], event: MouseEvent | KeyboardEvent): void {
+  const toggle = event.shiftKey || event.ctrlKey || event.metaKey || ("key" in event && event.key === " ");
+  if (!why(s)) chooseHeads(s, ats, toggle);
 }
 
 function summary(s: State, values: Float64Array, kind: Kind): string {
@@ -202,16 +206,12 @@ export function statusText(s: State): string {
 }
 
 /** The largest heads as a table; its rows stay, so that the focus does. */
-function list(
-  s: State,
-  all: () => Values,
-  values: () => Float64Array,
-  choose: (ats: number[], toggle: boolean) => void,
-): HTMLElement {
-  const ranked = computed(() => headOrder(values(), values().length, "value"));
-  const rows = Array.from({ length: Math.min(LISTED, values().length) }, (_, i) => {
+function list(s: State, all: Read<Values>, kind: Read<Kind>): HTMLElement {
+  const total = everyHead(s).length;
+  const ranked = computed(() => headOrder(all.value[kind.value], total, "value"));
+  const rows = Array.from({ length: Math.min(LISTED, total) }, (_, i) => {
     const button = el("button", { type: "button" });
-    button.addEventListener("click", (event) => choose([ranked.value[i]!], event.shiftKey || event.ctrlKey));
+    button.addEventListener("click", (event) => choose(s, [ranked.value[i]!], event));
     return el("tr", {}, el("th", { scope: "row" }, button), ...KINDS.map(() => el("td")), el("td"));
   });
   watch(() => {
@@ -222,7 +222,7 @@ function list(
       say(button, nameAt(s, at));
       button.disabled = why(s) !== "";
       setAll(button, { "aria-pressed": String(!!s.heads.value && isOn(s, at)) });
-      const texts = [...KINDS.map(({ value }) => number(all()[value][at]!)), verdict(s, at)];
+      const texts = [...KINDS.map(({ value }) => number(all.value[value][at]!)), verdict(s, at)];
       for (const [k, text] of texts.entries()) say(cells[k]!, text);
     });
   });
