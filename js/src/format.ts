@@ -6,7 +6,7 @@ import type { Explanation } from "./wire";
 export function number(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(2).replace("-", "−").replace("e+", "e");
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(2).replaceAll("-", "−").replace("e+", "e");
   return value.toPrecision(3).replace(/^-/, "−");
 }
 

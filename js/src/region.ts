@@ -149,5 +149,5 @@ export function originOf(
   if (!inside && !outside) return "needs neither: text, or either side alone, is enough";
   const from = inside ? "inside" : "outside";
   const agrees = !map ? "the map takes no side" : map === from ? "the map says so" : `the map points ${map}`;
-  return `comes from what is ${from} the region; ${agrees}`;
+  return `comes from ${from} the region; ${agrees}`;
 }

@@ -253,13 +253,13 @@ describe("the spurious check", () => {
     expect(asked).toEqual([[[[0], [1], [2, 3]], REGION, "mean"]]);
     const rows = cellsOf(part);
     expect(rows.map((row) => row.slice(4, 6))).toEqual([
-      ["0.100", "5.20"],
-      ["3.00", "0"],
-      ["0", "0"],
+      ["0.10", "5.20"],
+      ["3.00", "0.00"],
+      ["0.00", "0.00"],
     ]);
     expect(rows.map((row) => row[6])).toEqual([
-      expect.stringMatching(/^comes from what is outside the region; /),
-      expect.stringMatching(/^comes from what is inside the region; /),
+      expect.stringMatching(/^comes from outside the region; /),
+      expect.stringMatching(/^comes from inside the region; /),
       "needs neither: text, or either side alone, is enough",
     ]);
     s.region.value = [0, 0, 50, 19]; // another region: what was measured does not hold for it

@@ -126,11 +126,11 @@ describe("where a word comes from", () => {
   });
 
   it.each([
-    [0.1, 5.2, "inside", "comes from what is outside the region; the map points inside"],
-    [0.1, 5.2, "outside", "comes from what is outside the region; the map says so"],
-    [0.1, 5.2, null, "comes from what is outside the region; the map takes no side"],
-    [1, 0.99, "inside", "comes from what is inside the region; the map says so"],
-    [1, 0.99, "outside", "comes from what is inside the region; the map points outside"],
+    [0.1, 5.2, "inside", "comes from outside the region; the map points inside"],
+    [0.1, 5.2, "outside", "comes from outside the region; the map says so"],
+    [0.1, 5.2, null, "comes from outside the region; the map takes no side"],
+    [1, 0.99, "inside", "comes from inside the region; the map says so"],
+    [1, 0.99, "outside", "comes from inside the region; the map points outside"],
     [3, 3, "inside", "needs both the region and the rest"],
     [0.5, -0.5, "inside", "needs neither: text, or either side alone, is enough"],
   ] as const)("%d nats for the region and %d for the rest", (region, rest, map, said) => {

@@ -102,7 +102,7 @@ function checksNow(s: State): readonly Check[] {
   return JSON.stringify(region) === JSON.stringify(s.region.value) ? checks : [];
 }
 
-const COLUMNS = ["Word", "Inside", "Outside", "Inside ÷ area", "Hidden: nats lost", "The rest hidden", "So the word …"];
+const COLUMNS = ["Word", "Inside", "Outside", "Inside ÷ area", "Nats lost without", "Without the rest", "The word …"];
 
 function sharesTable(s: State): HTMLElement {
   const body = el("tbody");
@@ -119,8 +119,8 @@ function sharesTable(s: State): HTMLElement {
         ];
         if (check)
           cells.push(
-            number(check.log_prob - check.hidden),
-            number(check.log_prob - check.kept),
+            nats(check.log_prob - check.hidden),
+            nats(check.log_prob - check.kept),
             originOf(pointsAt(inside, area), check),
           );
         return row(wordButton(s, word), ...cells);
@@ -135,6 +135,8 @@ function sharesTable(s: State): HTMLElement {
   );
   return table;
 }
+
+const nats = (lost: number): string => (Math.round(100 * lost) / 100 + 0).toFixed(2).replace("-", "−"); // + 0: no −0
 
 function checkControls(s: State): HTMLElement {
   const how = signal<"mean" | "blur">("mean");
