@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type ColourName, gradient, indexOf, paint, scaleOf, table } from "../src/colour";
 import { listed, number, piece } from "../src/format";
-import { halfEnergyCells, minmax, peakCell, rankOf, upsample } from "../src/maps";
-import { folder } from "./golden";
+import { halfEnergyCells, minmax, peakCell, percentile, rankOf, sumMap, tokenMap, upsample } from "../src/maps";
+import { difference, explanation, folder, golden, optionsOf, quantised } from "./golden";
 
 const map = (...values: number[]): Float64Array => Float64Array.from(values);
 
@@ -20,6 +20,34 @@ describe("a map", () => {
     expect([0, 1, 2, 3].map((cell) => rankOf(values, cell))).toEqual([4, 1, 1, 3]);
     expect(halfEnergyCells(values)).toBe(2);
     expect(halfEnergyCells(map(0, 0))).toBe(0);
+  });
+
+  it("has percentiles between neighbouring values, as NumPy has them", () => {
+    expect([0, 25, 50, 90, 100].map((at) => percentile([4, 1, 3, 2], at))).toEqual([1, 1.75, 2.5, 3.7, 4]);
+    expect(percentile([7], 90)).toBe(7);
+  });
+
+  it("of several layers is the sum of each layer's, whichever come first", () => {
+    const e = quantised(explanation("twelve_layers"));
+    const o = optionsOf(golden("twelve_layers").expected[1]!);
+    for (const layers of [
+      [0, 11],
+      [3, 7],
+      [10, 11],
+    ] as [number, number][]) {
+      const each = Array.from({ length: layers[1] - layers[0] + 1 }, (_, i) => layers[0] + i);
+      const single = each.map((at) => tokenMap(e, 1, { ...o, layers: [at, at] }));
+      const total = Array.from(single[0]!, (_, cell) => single.reduce((sum, one) => sum + one[cell]!, 0));
+      expect(difference(tokenMap(e, 1, { ...o, layers }), total)).toBeLessThan(1e-12);
+    }
+  });
+
+  it("of a layer without energy is exactly empty, also between layers that have some", () => {
+    const e = quantised(explanation("twelve_layers"));
+    const { cells } = e.size;
+    e.blocks.get("maps/none")!.data.fill(0, 5 * cells, 7 * cells);
+    const o = { ...optionsOf(golden("twelve_layers").expected[1]!), layers: [5, 6] as [number, number] };
+    expect([...sumMap(e, [0], o)]).toEqual(new Array(cells).fill(0));
   });
 
   it("is upsampled between cell centres and held beyond them", () => {
