@@ -1,4 +1,4 @@
-"""Heads, flow, words and filters of the page, held to Python's numbers, and what a page without them says."""
+"""Heads and flow of the page, held to Python's numbers, and how fast they follow."""
 
 import re
 import statistics
@@ -15,21 +15,13 @@ from tests.golden.cases import ANSWER, CASES, build
 THREE_DIGITS = 5e-3
 
 
-def open_tab(view: View, name: str) -> None:
-    view.root.get_by_role("tab", name=name).click()
-
-
-def matrix(view: View) -> object:
-    return view.root.locator(".matrix canvas")
-
-
 def reading(view: View) -> str:
     return view.text(".tabpanel .readout")
 
 
 def pixel(view: View, x: int, y: int) -> tuple[int, ...]:
     """RGBA of one pixel of the matrix, as a picture of the canvas has it."""
-    uri = matrix(view).evaluate("canvas => canvas.toDataURL()")
+    uri = view.matrix.evaluate("canvas => canvas.toDataURL()")
     return Image.open(BytesIO(b64decode(uri.split(",")[1]))).convert("RGBA").getpixel((x, y))
 
 
@@ -38,17 +30,13 @@ def numbers(said: str) -> list[float]:
     return [float(part.split()[-1].replace("−", "-").replace("e-", "e-")) for part in said.split(" · ")[1:]]
 
 
-def total(view: View) -> float:
-    return float(view.map_data()["sum"])
-
-
 def test_every_head_reads_as_in_python(show):
     e = build()
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     delta, read = e.head_weights().mean(0), e.sensitivity()
     visual, text = read.visual.mean(0), read.text.mean(0)
-    matrix(view).focus()
+    view.matrix.focus()
     for layer in reversed(range(len(e.layers))):
         for head in range(e.heads):
             said = reading(view)
@@ -67,7 +55,7 @@ def test_every_head_reads_as_in_python(show):
 def test_the_list_of_heads_runs_from_the_largest_with_pythons_numbers(show):
     e = build(seed=11)
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     view.word(1).click()
     step = e.generation.words[1].steps[0]
     delta, read = e.head_weights()[step], e.sensitivity()
@@ -87,32 +75,32 @@ def test_the_list_of_heads_runs_from_the_largest_with_pythons_numbers(show):
 def test_a_click_isolates_a_head_and_the_map_follows(show):
     e = build()
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     view.word(0).click()
-    area = matrix(view).bounding_box()
+    area = view.matrix.bounding_box()
     place = {"x": area["width"] * 0.75, "y": area["height"] * 0.5}  # the second head of the middle layer
-    matrix(view).click(position=place)
+    view.matrix.click(position=place)
     alone = e.heatmap(step=0, heads=[(1, 1)], layers=slice(0, 3))
-    assert total(view) == pytest.approx(float(alone.values.sum()), rel=1e-5, abs=1e-6)
+    assert view.total() == pytest.approx(float(alone.values.sum()), rel=1e-5, abs=1e-6)
     assert view.counts()["kept"] == int((e.head_weights(heads=[(1, 1)], layers=slice(0, 3))[0] > 0).sum())
-    matrix(view).click(position=place)
-    assert total(view) == pytest.approx(float(e.heatmap(step=0).values.sum()), rel=1e-5)
-    matrix(view).click(position=place, modifiers=["Shift"])
+    view.matrix.click(position=place)
+    assert view.total() == pytest.approx(float(e.heatmap(step=0).values.sum()), rel=1e-5)
+    view.matrix.click(position=place, modifiers=["Shift"])
     others = [(layer, head) for layer in range(3) for head in range(2) if (layer, head) != (1, 1)]
-    assert total(view) == pytest.approx(float(e.heatmap(step=0, heads=others).values.sum()), rel=1e-5)
+    assert view.total() == pytest.approx(float(e.heatmap(step=0, heads=others).values.sum()), rel=1e-5)
     assert "5 of 6 heads are on." in view.text(".tabpanel [role=status].reason")
     view.root.get_by_role("button", name="Invert").click()
-    assert total(view) == pytest.approx(float(alone.values.sum()), rel=1e-5, abs=1e-6)
+    assert view.total() == pytest.approx(float(alone.values.sum()), rel=1e-5, abs=1e-6)
     view.root.get_by_role("button", name="All heads").click()
     view.root.locator(".rowlabels span").nth(0).click()
     layer = e.heatmap(step=0, heads=[(2, 0), (2, 1)], layers=slice(0, 3)).values.sum()
-    assert total(view) == pytest.approx(float(layer), rel=1e-5)
+    assert view.total() == pytest.approx(float(layer), rel=1e-5)
 
 
 def test_heads_that_count_for_words_weigh_the_words_too(show):
     e = build()
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     view.root.locator("tbody button").first.click()
     delta = e.head_weights().mean(0)
     layer, head = (int(at) for at in np.unravel_index(int(delta.argmax()), delta.shape))
@@ -125,7 +113,7 @@ def test_heads_that_count_for_words_weigh_the_words_too(show):
 def test_the_matrix_paints_the_largest_head_in_the_last_colour_and_muted_ones_small(show):
     e = build()
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     delta = e.head_weights().mean(0)
     layer, head = (int(at) for at in np.unravel_index(int(delta.argmax()), delta.shape))
     at = (12 * head + 2, 12 * (len(e.layers) - 1 - layer) + 2)  # 12 canvas pixels a square
@@ -138,10 +126,10 @@ def test_the_matrix_paints_the_largest_head_in_the_last_colour_and_muted_ones_sm
 def test_sorted_the_largest_head_stands_first(show):
     e = build()
     view = show(e)
-    open_tab(view, "Heads")
+    view.tab("Heads")
     view.set("What the squares show", "Text")
     view.set("Order", "Largest first")
-    matrix(view).focus()
+    view.matrix.focus()
     text = e.sensitivity().text.mean(0)
     layer, head = (int(at) for at in np.unravel_index(int(text.argmax()), text.shape))
     assert reading(view).startswith(f"layer {layer}, head {head} · rank 1 of 6")
@@ -151,20 +139,20 @@ def test_sorted_the_largest_head_stands_first(show):
 def test_the_flow_is_pythons(show):
     e = build()
     view = show(e)
-    open_tab(view, "Flow")
+    view.tab("Flow")
     flow = e.flow()
-    area = matrix(view).bounding_box()
+    area = view.matrix.bounding_box()
     layers, steps = len(e.layers), len(e.steps)
     for row in range(layers):
         for step in range(steps):
             x, y = (step + 0.5) / steps, (row + 0.5) / layers
-            matrix(view).hover(position={"x": area["width"] * x, "y": area["height"] * y})
+            view.matrix.hover(position={"x": area["width"] * x, "y": area["height"] * y})
             layer = layers - 1 - row
             said = reading(view)
             assert said.startswith(f"“{e.generation.word_of(step).text}” at step {step}, layer {layer} · ")
             assert numbers(said) == pytest.approx([flow.visual[step, layer], flow.text[step, layer]], rel=THREE_DIGITS)
     step, layer = (int(at) for at in np.unravel_index(int(flow.visual.argmax()), flow.visual.shape))
-    said = matrix(view).get_attribute("aria-label")
+    said = view.matrix.get_attribute("aria-label")
     assert said.startswith(
         f"The image is read most for “{e.generation.word_of(step).text}” at step {step} in layer {layer} ("
     )
@@ -174,17 +162,17 @@ def test_the_flow_of_chosen_heads_and_another_reading_is_pythons(show):
     e = build()
     view = show(e)
     view.set("Head filter", "Top share")
-    open_tab(view, "Heads")
-    matrix(view).focus()
+    view.tab("Heads")
+    view.matrix.focus()
     view.page.keyboard.press("Space")  # mutes the first head of the last layer
-    open_tab(view, "Flow")
+    view.tab("Flow")
     heads = [(layer, head) for layer in range(3) for head in range(2) if (layer, head) != (2, 0)]
     flow = e.flow(e.options(heads=heads, head_filter=0.1))
     view.set("What the squares show", "Image − text")
-    matrix(view).focus()
+    view.matrix.focus()
     difference = flow.visual - flow.text
     step, layer = (int(at) for at in np.unravel_index(int(difference.argmax()), difference.shape))
-    said = matrix(view).get_attribute("aria-label")
+    said = view.matrix.get_attribute("aria-label")
     assert said.startswith(
         f"The image exceeds the text most for “{e.generation.word_of(step).text}” at step {step} in layer {layer}"
     )
@@ -194,13 +182,13 @@ def test_the_flow_of_chosen_heads_and_another_reading_is_pythons(show):
 def test_a_click_in_the_flow_goes_to_the_word_and_layer(show):
     e = build()
     view = show(e)
-    open_tab(view, "Flow")
-    area = matrix(view).bounding_box()
-    matrix(view).click(position={"x": area["width"] * 0.5, "y": area["height"] * 0.9})
+    view.tab("Flow")
+    area = view.matrix.bounding_box()
+    view.matrix.click(position={"x": area["width"] * 0.5, "y": area["height"] * 0.9})
     assert view.chosen() == [2]  # both tokens of “suitcase”
     assert view.text(".layers .figure") == "layer 0 of 0–2"
     want = e.heatmap(step=[2, 3], layers=0).values.sum()
-    assert total(view) == pytest.approx(float(want), rel=1e-5, abs=1e-6)
+    assert view.total() == pytest.approx(float(want), rel=1e-5, abs=1e-6)
     view.root.locator(".heading span").nth(1).click()
     assert view.chosen() == [1]
     assert view.text(".layers .figure") == "layer 0 of 0–2"
@@ -211,11 +199,11 @@ def test_a_click_in_the_flow_goes_to_the_word_and_layer(show):
 def test_a_long_answers_flow_scrolls_in_its_own_box(show):
     e = build(pieces=ANSWER * 4)
     view = show(e, width=390)
-    open_tab(view, "Flow")
+    view.tab("Flow")
     box = view.root.locator(".matrix")
     assert box.evaluate("b => b.scrollWidth > b.clientWidth")
     assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    matrix(view).focus()
+    view.matrix.focus()
     for _ in range(len(e.steps)):
         view.page.keyboard.press("ArrowRight")
     assert box.evaluate("b => b.scrollLeft > 0")
@@ -225,54 +213,18 @@ def test_a_long_answers_flow_scrolls_in_its_own_box(show):
     assert label["x"] == pytest.approx(box.bounding_box()["x"], abs=1)  # the layers' names stay in sight
 
 
-def choices(view: View) -> dict[str, bool]:
-    """Names of the choices of the filters, and whether they can be chosen."""
-    found = view.root.locator(".filters").evaluate(
-        "f => [...f.querySelectorAll('[type=radio], option, [type=checkbox]')].map(c => "
-        "[(c.closest('[role=radiogroup]')?.ariaLabel ?? 'Text') + ': ' + "
-        "(c.textContent || c.parentElement.textContent), !c.disabled])"
-    )
-    return dict(found)
-
-
-ALWAYS = {"Head filter: Off", "Head filter: Max", "Filler filter: Off", "Filler filter: Max", "Text: Everything"}
-NOT_SUMS = {"Head filter: Top share", "Text: No special tokens", "Text: Question and answer", "Text: Answer only"}
-
-
-@pytest.mark.parametrize("keep", ["full", "visual"])
-def test_a_small_page_offers_every_choice(show, keep):
-    view = show(build(keep=keep))
-    assert all(choices(view).values())
-
-
-def test_a_summary_offers_what_it_can_answer_and_says_why_not_the_rest(show):
-    view = show(CASES["summary_only"]())
-    found = choices(view)
-    off = {name for name, there in found.items() if not there}
-    assert off == NOT_SUMS | {"Text: Positive gradients only"}
-    assert found.keys() >= ALWAYS
-    assert 'Top share: only sums over heads were kept; explain again with keep="visual".' in view.text(".filters")
-    view.set("Head filter", "Off")  # then the text no longer enters the map, and sums over heads do
-    assert choices(view)["Text: Answer only"]
-
-
-def test_a_page_of_a_large_model_says_what_it_lacks_and_answers_the_rest(show):
-    e = build(steps=2, layers=32, heads=32, grid=(24, 24), size=(48, 48))
+@pytest.mark.parametrize("name", ["one_step", "one_cell", "all_silenced", "twelve_layers"])
+def test_odd_shapes_have_heads_and_a_flow(show, name):
+    e = CASES[name]()
     view = show(e)
-    off = {name for name, there in choices(view).items() if not there}
-    assert off == NOT_SUMS | {"Text: Positive gradients only"}
-    assert "Top share: not in this copy; a notebook with its kernel has it." in view.text(".filters")
-    view.set("Head filter", "Off")
-    want = e.sequence_map(head_filter="none").values
-    assert total(view) == pytest.approx(float(want.sum()), rel=5e-3)
-    view.set("Filler filter", "Top share")
-    view.set("Head filter", "Max")
-    want = e.sequence_map(filler_filter=0.1).values
-    assert total(view) == pytest.approx(float(want.sum()), rel=5e-3)
-    open_tab(view, "Heads")
-    matrix(view).click()
-    assert view.text(".tabpanel .reason") == "Choosing heads: not in this copy; a notebook with its kernel has it."
-    assert total(view) == pytest.approx(float(want.sum()), rel=5e-3)
+    view.tab("Heads")
+    assert view.root.locator("tbody tr").count() == min(10, len(e.layers) * e.heads)
+    delta = e.head_weights()
+    assert ("0 everywhere" in reading(view)) == (not delta.any())
+    view.matrix.click()
+    assert " heads on" not in reading(view)
+    view.tab("Flow")
+    assert reading(view).startswith("The image is read most for “")
 
 
 def milliseconds(view: View, action: str) -> float:
@@ -293,6 +245,6 @@ def test_300_words_follow_a_filter_within_a_frame(show):
 
 def test_the_panel_of_32_by_32_heads_follows_within_8_ms(show):
     view = show(build(steps=2, layers=32, heads=32, grid=(24, 24), size=(48, 48)))
-    open_tab(view, "Heads")
+    view.tab("Heads")
     switch = "const all = document.querySelectorAll('.heads .row input'); all[all[0].checked ? 1 : 0].click()"
     assert milliseconds(view, switch) < 8  # matrix, list and layout; about 3 on an idle machine

@@ -19,6 +19,19 @@ class View:
         """Choose one of a row of radio buttons."""
         self.root.get_by_role("radiogroup", name=group).get_by_role("radio", name=choice).check()
 
+    def tab(self, name: str) -> None:
+        """Open one of the panels that take turns."""
+        self.root.get_by_role("tab", name=name).click()
+
+    @property
+    def matrix(self) -> object:
+        """The canvas of the heads or the flow."""
+        return self.root.locator(".matrix canvas")
+
+    def total(self) -> float:
+        """Sum of the map that is shown."""
+        return float(self.map_data()["sum"])
+
     def chosen(self) -> list[int]:
         """Indices of the chosen words."""
         return self.root.locator(".wordlist [role=option]").evaluate_all(

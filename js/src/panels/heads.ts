@@ -137,7 +137,7 @@ function choose(s: State, ats: readonly number[], event: MouseEvent | KeyboardEv
 function summary(s: State, values: Float64Array, kind: Kind): string {
   const best = peakCell(values);
   const what = { delta: "Weight δ", visual: "Image", text: "Text" }[kind];
-  return `${what}: largest in ${nameAt(s, best)} (${number(values[best]!)}).`;
+  return `${what}: ${values[best] ? `largest in ${nameAt(s, best)} (${number(values[best]!)})` : "0 everywhere"}.`;
 }
 
 function rowReading(s: State, ats: number[]): string {

@@ -123,7 +123,7 @@ function select(s: State, options: HTMLElement[]): void {
     const opened = own > 0 && own === chosen.size && entries.length > 1;
     if (opened)
       option.replaceChildren(...entries.map((entry) => part(s, entry, own < entries.length && chosen.has(entry))));
-    else if (option.firstElementChild) option.replaceChildren(word.text.trim());
+    else if (option.firstElementChild) option.replaceChildren(word.text.trim() || "␣");
   });
   if (options.length) options[Math.max(0, focus)]!.tabIndex = 0;
 }
@@ -222,7 +222,8 @@ function aboutChosen(s: State): string {
   const whole = chosen.length === entriesOf(s.e, words[0]!).length;
   const parts = whole ? "" : `${chosen.map((entry) => quoted(pieceAt(s, entry))).join(", ")} of `;
   const likely = sure(s, whole ? words[0]!.steps : chosen.map((entry) => s.e.header.steps[entry]!));
-  return `${parts}${quoted(words[0]!.text)} ${verdict(s, chosen)} It had ${likely}.`;
+  const own = chosen.some((entry) => s.shades.value[entry]) ? "" : " This one is its own.";
+  return `${parts}${quoted(words[0]!.text)} ${verdict(s, chosen)}${own} It had ${likely}.`;
 }
 
 /** What a word reads, where, and whether the image or the text wins. */
