@@ -8,8 +8,7 @@ part                   blocks
 =====================  ==================================================================================
 ``open``               ``visual/max``, and ``text/SET/max``, ``winner/SET`` of every text set but
                        ``released`` (step layer head); ``maps/none``, ``maps/all/max`` (step layer cell);
-                       ``detail``, ``norm`` (cell); ``lens/logit``, ``lens/rank`` (step layer),
-                       ``lens/top`` (step layer k)
+                       ``lens/logit``, ``lens/rank`` (step layer), ``lens/top`` (step layer k)
 ``level/SET/LEVEL``    ``visual/LEVEL``, ``text/SET/LEVEL``; with ``max`` also ``winner/SET``
 ``maps/SET/LEVEL``     Σ_h δ·G⁺ for another head filter or text set (step layer cell)
 ``signed/SET/LEVEL``   Σ_h δ·G likewise; ``signed/none`` without a head filter
@@ -26,7 +25,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from dexar_widgets import registers
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import visual_tokens
 from dexar_widgets.options import READINGS, RELEASED_FAMILIES, TEXT_SETS, Filter, Options, TextSet
@@ -173,10 +171,6 @@ def _open(blocks: Blocks, e: Explanation, rest: str) -> None:
         if text_set != "released":
             blocks.extend(part(e, f"level/{text_set}/max"))
     _maps(blocks, e, "maps/none", "maps/all/max")
-    cells = e.layout.tokens_of(0)
-    blocks.add("detail", registers.detail_of(e), "f4")
-    if e.patch_norm is not None:
-        blocks.add("norm", e.patch_norm[cells], "f4")
     if e.lens is not None:
         blocks.add("lens/logit", e.lens.logit, "f4")
         blocks.add("lens/rank", e.lens.rank, "i4")
