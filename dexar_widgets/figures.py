@@ -65,7 +65,7 @@ COLOUR_TABLES: Mapping[str, UInt8[np.ndarray, "256 3"]] = MappingProxyType(
 
 def colour_stops_json() -> str:
     """The tables for the front end: name to equidistant stops, which it interpolates alike."""
-    return json.dumps(_STOPS, indent=1)
+    return json.dumps(_STOPS, indent=2)
 
 
 def colours_of(
