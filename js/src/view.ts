@@ -34,7 +34,7 @@ export function mount(root: HTMLElement, s: State, lesson: readonly LessonStep[]
   };
 }
 
-/** While a lesson locks the controls, all rests but the picture, the lesson and the way out. */
+/** While a lesson locks the controls, they all rest but the picture, the lesson's own and the way out. */
 function lock(root: HTMLElement, locked: boolean): void {
   for (const part of root.querySelectorAll<HTMLElement>(".panel, .image > *"))
     if (!part.closest(".tabpanel, .stage") && !part.querySelector(".stage")) part.inert = locked;

@@ -73,6 +73,8 @@ def test_locked_controls_rest_until_escape(show):
     with pytest.raises(Exception, match="Timeout"):
         view.word(0).click(timeout=300)
     assert view.chosen() == [1]
+    view.page.locator(".stage").click()
+    assert view.page.locator(".picked path[d]").count() == 0
     reached = []
     for _ in range(25):
         view.page.keyboard.press("Tab")
@@ -81,6 +83,8 @@ def test_locked_controls_rest_until_escape(show):
     view.page.keyboard.press("Escape")
     view.word(0).click()
     assert view.chosen() == [0]
+    view.page.locator(".stage").click()
+    assert view.page.locator(".picked path[d]").count() > 0
 
 
 def test_the_built_in_lesson_tells_of_the_explanation_at_hand(show):

@@ -26,7 +26,8 @@ export function askPanel(host: Host, prompt?: string): HTMLElement {
     chooser(host, said),
   );
   const hint = el("p", { class: "hint", role: "status" });
-  const panel = el("section", { class: "panel ask", "aria-label": "Ask" }, fields, hint, answering(host, said));
+  const look = prompt === undefined ? "panel ask first" : "panel ask";
+  const panel = el("section", { class: look, "aria-label": "Ask" }, fields, hint, ...answering(host, said));
   const obstacle = () => obstacleOf(host, prompt !== undefined);
   const act = () => {
     if (isAsking(host)) {
@@ -63,7 +64,7 @@ function obstacleOf(host: Host, again: boolean): string {
 }
 
 /** How the answer comes along: its words, a bar, and how it ended if it was stopped. */
-function answering(host: Host, said: { value: string }): HTMLElement {
+function answering(host: Host, said: { value: string }): HTMLElement[] {
   const words = el("p", { class: "coming" });
   const bar = el("progress", { "aria-label": "Progress" });
   const line = el("p", { class: "status", role: "status" });
@@ -77,7 +78,7 @@ function answering(host: Host, said: { value: string }): HTMLElement {
     setAll(bar, { max: job?.total || undefined, value: job?.total ? job.done : undefined });
     line.textContent = job && said.value !== "Stopping." ? `${job.text}${remaining(job)}` : said.value;
   });
-  return el("div", {}, words, bar, line);
+  return [words, bar, line];
 }
 
 export function remaining({ done, total, since }: Job): string {

@@ -97,7 +97,7 @@ function followPointer(s: State, stage: HTMLElement, mode: Signal<Mode>): void {
   let path: Point[] = [];
   let drawn = false;
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || isResting(s)) return;
     path = [pointOf(s, stage, event)];
     drawn = false;
     if (mode.value !== "cell") stage.setPointerCapture(event.pointerId);
@@ -148,12 +148,15 @@ function followKeys(s: State, stage: HTMLElement): void {
     return true;
   };
   const listen = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !act(event)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || isResting(s) || !act(event)) return;
     event.preventDefault();
     event.stopPropagation();
   };
   stage.addEventListener("keydown", listen, { capture: true });
 }
+
+/** Locked by a lesson that does not ask for a guess. */
+const isResting = (s: State): boolean => s.locked.value && !s.veiled.value;
 
 const MOVES: Record<string, Point> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
