@@ -48,7 +48,7 @@ export function settingsLine(side: Side): string {
   const [first, last] = layersOf(side);
   const { options: o, method } = side;
   const layers = first === last ? `layer ${first}` : `layers ${first}–${last}`;
-  if (method === "attention") return `raw attention · ${layers}`;
+  if (method === "attention") return `raw attention, ${layers}`;
   const heads = headsOf(side);
   return [
     layers,
@@ -60,7 +60,7 @@ export function settingsLine(side: Side): string {
     `preset ${o.preset}`,
   ]
     .filter(Boolean)
-    .join(" · ");
+    .join(", ");
 }
 
 /** Everything that the numbers depend on, by the names that Python has for it. */

@@ -4,19 +4,19 @@ import { paint, table } from "./colour";
 import { svg } from "./dom";
 import { record, settingsLine, shownSide, unitOf, wordsOf } from "./facts";
 import { number } from "./format";
+import { extent } from "./maps";
 import { cellBox, outlinePath } from "./region";
 import { shownScale } from "./scale";
 import type { State } from "./state";
 
 /** A small image is enlarged by a whole factor, so that its caption can be read. */
-const LEAST_WIDTH = 480;
+const LEAST_WIDTH = 360;
 
 /** `overlay`: the map as it is drawn on the screen. */
 export function svgOf(s: State, overlay: HTMLCanvasElement): SVGElement {
   const { image, grid } = s.e.header;
-  const zoom = Math.max(1, Math.floor(LEAST_WIDTH / image.width));
-  const [wide, high] = [image.width * zoom, image.height * zoom];
-  const width = Math.max(wide, LEAST_WIDTH);
+  const zoom = Math.ceil(LEAST_WIDTH / image.width);
+  const [width, high] = [image.width * zoom, image.height * zoom];
   const size = Math.max(13, Math.round(width / 44));
   const caption = captionOf(s, width - 2 * size, size);
   const height = Math.ceil(high + size * (5.5 + 1.4 * caption.length)); // whole, or every pixel is a mixture
@@ -109,12 +109,15 @@ function legend(s: State, top: number, width: number, size: number): SVGElement[
     return svg("stop", { offset: i / 17, "stop-color": `rgb(${rgb.slice(at, at + 3)})` });
   });
   const length = width - 2 * size;
-  const ticks = [scale.low, (scale.low + scale.high) / 2, scale.high].map((value, i) =>
-    svg(
-      "text",
-      { x: size + (length * i) / 2, y: top + size * 3, "text-anchor": ["start", "middle", "end"][i] },
-      number(value),
-    ),
+  const [least, most] = extent(s.map.value);
+  const [low, high] = [number(scale.low), number(scale.high)];
+  const labels = [
+    least < scale.low ? `≤ ${low}` : low,
+    number((scale.low + scale.high) / 2),
+    most > scale.high ? `≥ ${high}` : high,
+  ];
+  const ticks = labels.map((label, i) =>
+    svg("text", { x: size + (length * i) / 2, y: top + size * 3, "text-anchor": ["start", "middle", "end"][i] }, label),
   );
   return [
     svg("linearGradient", { id: "scale" }, ...stops),

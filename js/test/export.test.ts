@@ -74,7 +74,15 @@ describe("the figure", () => {
     const text = [...draw(s).querySelectorAll("text")].map((line) => line.textContent).join(" | ");
     expect(text).toContain("logit per unit of attention");
     expect(text).toContain("“red” | what is it → a red suitcase.");
-    expect(text).toContain("layers 0–2 · head filter none");
+    expect(text).toContain("layers 0–2, head filter none");
+  });
+
+  it("marks a scale that ends below the largest value", () => {
+    const s = state();
+    s.display.value = { ...s.display.value, clip: 50 };
+    expect(draw(s).textContent).toContain("≥ ");
+    s.display.value = { ...s.display.value, clip: 100 };
+    expect(draw(s).textContent).not.toContain("≥ ");
   });
 
   it("holds hostile text as text, and no character that XML forbids", () => {
