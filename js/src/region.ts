@@ -9,25 +9,38 @@ export type Point = [number, number];
 
 export const isBox = (outline: Outline): outline is Box => typeof outline[0] === "number";
 
-/** Points sampled along each side of a cell that a polygon may cut. */
-const SAMPLES = 8;
+/** Lines on which a polygon is measured, per row of cells; along a line it is exact. */
+const LINES = 8;
 
 /** Share of each cell that a region covers, row-major; exact for a box. */
 export function cellCoverage(header: Header, outline: Outline): Float64Array {
   const { rows, cols } = header.grid;
-  return Float64Array.from({ length: rows * cols }, (_, cell) => {
-    const [x, y, wide, high] = cellBox(header, cell);
-    if (isBox(outline))
-      return (
-        (overlap(x, x + wide, outline[0], outline[2]) * overlap(y, y + high, outline[1], outline[3])) / wide / high
-      );
-    let inside = 0;
-    for (let i = 0; i < SAMPLES ** 2; i++) {
-      const at = [x + (wide * ((i % SAMPLES) + 0.5)) / SAMPLES, y + (high * (Math.floor(i / SAMPLES) + 0.5)) / SAMPLES];
-      if (contains(outline, at[0]!, at[1]!)) inside++;
-    }
-    return inside / SAMPLES ** 2;
+  const covered = new Float64Array(rows * cols);
+  const [left, top, wide, high] = cellBox(header, 0);
+  /** Fill part of a row's height between two places. */
+  const cover = (row: number, share: number, from: number, to: number) => {
+    for (let col = 0; col < cols; col++)
+      covered[row * cols + col]! += (share * overlap(left + wide * col, left + wide * (col + 1), from, to)) / wide;
+  };
+  for (let row = 0; row < rows; row++) {
+    const y = top + high * row;
+    if (isBox(outline)) cover(row, overlap(y, y + high, outline[1], outline[3]) / high, outline[0], outline[2]);
+    else
+      for (let line = 0; line < LINES; line++) {
+        const at = crossings(outline, y + (high * (line + 0.5)) / LINES);
+        for (let i = 0; i < at.length; i += 2) cover(row, 1 / LINES, at[i]!, at[i + 1]!);
+      }
+  }
+  return covered;
+}
+
+/** Where a polygon's edges cross a line, from left to right: inside is between the first two, the next two, … */
+function crossings(polygon: Point[], y: number): number[] {
+  const at = polygon.flatMap(([x1, y1], i) => {
+    const [x0, y0] = polygon.at(i - 1)!;
+    return y0 <= y !== y1 <= y ? [x0 + ((y - y0) * (x1 - x0)) / (y1 - y0)] : [];
   });
+  return at.sort((a, b) => a - b);
 }
 
 /** The same for any region; null for a name that is not known. */
@@ -38,17 +51,6 @@ export function coverageOf(header: Header, region: Region): Float64Array | null 
 }
 
 const overlap = (a: number, b: number, c: number, d: number): number => Math.max(0, Math.min(b, d) - Math.max(a, c));
-
-/** Even–odd rule. */
-export function contains(polygon: readonly [number, number][], x: number, y: number): boolean {
-  let inside = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    const [xi, yi] = polygon[i]!;
-    const [xj, yj] = polygon[j]!;
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
-  }
-  return inside;
-}
 
 /** The pixels that two corners span: whole ones, at least one, none outside the image. */
 export function boxOf({ image }: Header, [x, y]: Point, [u, v]: Point): Box {

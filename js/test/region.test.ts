@@ -5,7 +5,6 @@ import {
   cellAt,
   cellCoverage,
   cellsPath,
-  contains,
   coverageOf,
   energyInside,
   originOf,
@@ -36,27 +35,26 @@ describe("what a region covers", () => {
     expect(rounded(cellCoverage(header, [0, 0, 10, 20]))).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  it("of a lasso is what of 64 points of a cell lies inside: a triangle of half a cell", () => {
+  it("of a lasso is measured on eight lines per row: a triangle is half a cell", () => {
     const triangle: Point[] = [
       [10, 0],
       [20, 0],
       [10, 10],
     ];
-    // 8 rows of 8 points: 7 + 6 + … + 1 strictly below the diagonal, and those on it count on one side
-    const [first, ...others] = cellCoverage(header, triangle);
-    expect(first).toBeGreaterThanOrEqual(28 / 64);
-    expect(first).toBeLessThanOrEqual(36 / 64);
-    expect(others.every((share) => share === 0)).toBe(true);
+    expect(rounded(cellCoverage(header, triangle))).toEqual([0.5, 0, 0, 0, 0, 0]);
   });
 
   it("of a lasso that crosses itself is counted by the even–odd rule", () => {
     const bow: Point[] = [
-      [0, 0],
-      [20, 20],
-      [20, 0],
-      [0, 20],
+      [10, 0],
+      [30, 20],
+      [30, 0],
+      [10, 20],
     ];
-    expect([contains(bow, 3, 10), contains(bow, 17, 10), contains(bow, 10, 3)]).toEqual([true, true, false]);
+    // two triangles that meet in the middle: each cell of the four is halved
+    expect(rounded(cellCoverage(header, bow))).toEqual([0.5, 0.5, 0, 0.5, 0.5, 0]);
+    const twice: Point[] = [...bow.slice(0, 2), [30, 20], ...bow.slice(2)];
+    expect(rounded(cellCoverage(header, twice))).toEqual([0.5, 0.5, 0, 0.5, 0.5, 0]);
   });
 
   it("of a name is what Python counted, and null for a name that is unknown", () => {
