@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
-import { hasLevel, keptHeads, type Options, stepWeights } from "./filters";
+import { keptHeads, type Options, stepWeights } from "./filters";
 import type { Check, Host } from "./host";
 import { type CellMap, type Method, mapOf, needed, sumMap } from "./maps";
 import { coverageOf, energyInside } from "./region";
@@ -228,10 +228,6 @@ function openingOptions(e: Explanation): Options {
   const layers: [number, number] = [0, e.size.layers - 1];
   return { layers, heads: null, textSet: "all", headFilter: "max", fillerFilter: "max", relu: true, preset: "paper" };
 }
-
-/** Whether a filter's numbers are there or can be brought. */
-export const canRead = (s: State, level: Level): boolean =>
-  s.host.connected.value || hasLevel(s.e, level, s.textSet.value);
 
 /** Entries of a word's steps that were explained. */
 export function entriesOf(e: Explanation, word: Word): number[] {
