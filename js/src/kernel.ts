@@ -128,9 +128,9 @@ export class Kernel implements Host {
   cancel(): void {
     const id = this.#jobs.peek()[0]?.id;
     if (!id) return;
-    const fail = (error: Error) => this.#jobs.peek().some((job) => job.id === id) && this.#fail(id, error);
-    this.#request("cancel", { job: id }).catch(fail);
-    if (!this.connected.peek()) fail(new Error(SILENT));
+    const fail = (why: string) => this.#jobs.peek().some((job) => job.id === id) && this.#fail(id, why);
+    this.#request("cancel", { job: id }).catch((error: Error) => fail(error.message));
+    if (!this.connected.peek()) fail(SILENT);
   }
 
   async load(file: File): Promise<void> {
@@ -185,7 +185,7 @@ export class Kernel implements Host {
         this.#wire.send({ dexar: VERSION, id, kind, ...content }, undefined, buffers);
       } catch {
         this.#lost();
-        this.#fail(id, new Error(SILENT));
+        this.#fail(id, SILENT);
       }
       // A late answer is still taken: a kernel without a thread for messages answers after the running cell.
       setTimeout(() => this.#pending.has(id) && !pending.heard && this.#lost(), PATIENCE);
@@ -209,8 +209,8 @@ export class Kernel implements Host {
       const pending = this.#pending.get(id);
       if (pending) pending.heard = true;
       if (kind === "progress" || kind === "word") this.#follow(message);
-      else if (kind === "error") this.#fail(id, new Error(message.message ?? "The kernel could not answer."));
-      else if (kind === "cancelled") this.#fail(id, new Error("Stopped."));
+      else if (kind === "error") this.#fail(id, message.message ?? "The kernel could not answer.");
+      else if (kind === "cancelled") this.#fail(id, "Stopped.", true);
       else if (!pending || kind === ANSWERS[pending.kind]) this.#settle(message, bytes);
     });
   }
@@ -228,11 +228,11 @@ export class Kernel implements Host {
     if (job && !this.#jobs.value.some(({ id }) => id === job)) this.#begin(job, "ask");
   }
 
-  #fail(id: string, error: Error): void {
+  #fail(id: string, why: string, calm = false): void {
     const pending = this.#pending.get(id);
-    if (pending?.kind !== "cancel" && error.message !== "Stopped.") this.problem.value = error.message;
+    if (!calm && pending?.kind !== "cancel") this.problem.value = why;
     this.#forget(id);
-    pending?.reject(error);
+    pending?.reject(new Error(why));
   }
 
   #follow({ id, kind, text = "", done = 0, total = 0 }: Message): void {
