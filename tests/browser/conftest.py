@@ -21,8 +21,10 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-# what JupyterLab complains about when a notebook closes with its kernel, with or without a widget
-OF_THE_HOST = "Could not restore the debugger state"
+OF_THE_HOSTS = (
+    "Could not restore the debugger state",  # a notebook closes with its kernel, with or without a widget
+    "Could not send widget sync message",  # ipywidgets, of each change after the kernel has died
+)
 SCREEN = {"width": 1280, "height": 900}
 Open = Callable[..., View]
 NUMBERS = itertools.count()
@@ -87,7 +89,7 @@ def listen(page: object, trouble: list[str]) -> None:
     """Collect a host's errors, and the requests that leave the machine."""
 
     def console(message: object) -> None:
-        if message.type == "error" and OF_THE_HOST not in message.text:
+        if message.type == "error" and not any(known in message.text for known in OF_THE_HOSTS):
             trouble.append(f"console: {message.text}")
 
     def error(error: object) -> None:

@@ -91,7 +91,8 @@ def test_keys_work_the_view_and_leave_the_notebooks_own_alone(notebook, made):
     eventually(lambda: notebook.value("w.layers"), [0, 5])  # "a" is the view's own key: all layers
     notebook.js("panel.content.model.setMetadata('changed', true);")
     press("Control+s")
-    eventually(lambda: notebook.read().metadata.get("changed"), True)
+    eventually(lambda: notebook.js("return panel.model.dirty;"), False)
+    assert notebook.read().metadata["changed"]
 
 
 def test_a_box_drawn_on_the_image_is_the_selection(notebook):
@@ -176,56 +177,56 @@ def test_ten_explorers_in_one_notebook_are_ten_of_their_own(lab):
     )
 
 
-def test_a_hundred_runs_of_a_cell_leave_one_explorer(notebook):
+EXPLORERS = "sum(isinstance(x, dx.Explorer) for x in __import__('ipywidgets').Widget.widgets.values())"
+
+
+def alive(notebook) -> dict[str, int]:
+    """What lives in the kernel, and in the page after its garbage was collected."""
+    devtools = notebook.page.context.new_cdp_session(notebook.page)
+    canvas = devtools.send("Runtime.evaluate", {"expression": "HTMLCanvasElement.prototype"})["result"]
+    canvases = devtools.send("Runtime.queryObjects", {"prototypeObjectId": canvas["objectId"]})["objects"]
+    count = {"functionDeclaration": "function () { return this.length }", "returnByValue": True}
+    counted = devtools.send("Runtime.callFunctionOn", {"objectId": canvases["objectId"]} | count)["result"]["value"]
+    devtools.send("Performance.enable")
+    metrics = {metric["name"]: metric["value"] for metric in devtools.send("Performance.getMetrics")["metrics"]}
+    devtools.detach()
+    return {
+        "explorers": notebook.value(EXPLORERS),
+        "widgets": notebook.value("len(__import__('ipywidgets').Widget.widgets)"),
+        "canvases": counted,
+        "listeners": int(metrics["JSEventListeners"]),
+    }
+
+
+def test_a_hundred_runs_of_a_cell_leave_one_explorer(lab):
+    notebook = lab("import dexar_widgets as dx\nfrom tests.golden.cases import build\ndx.Explorer(build())")
+    notebook.run()
+    view_in(notebook)
+    runs = "for (let i = 0; i < argument; i++) await jupyterapp.commands.execute('notebook:run-cell');"
+    notebook.js(runs, 5)
+    view_in(notebook)
+    before = alive(notebook)
+    notebook.js(runs, 100)
     view_in(notebook)
 
-    def alive() -> dict[str, int]:
-        view_in(notebook)
-        devtools = notebook.page.context.new_cdp_session(notebook.page)
-        canvases = devtools.send("Runtime.evaluate", {"expression": "HTMLCanvasElement.prototype"})["result"]
-        held = devtools.send("Runtime.queryObjects", {"prototypeObjectId": canvases["objectId"]})["objects"]
-        count = devtools.send(
-            "Runtime.callFunctionOn",
-            {
-                "objectId": held["objectId"],
-                "functionDeclaration": "function() { return this.length }",
-                "returnByValue": True,
-            },
-        )["result"]["value"]
-        devtools.send("Performance.enable")
-        metrics = {m["name"]: m["value"] for m in devtools.send("Performance.getMetrics")["metrics"]}
-        devtools.detach()
-        return {
-            "explorers": notebook.value(
-                "sum(isinstance(x, dx.Explorer) for x in __import__('ipywidgets').Widget.widgets.values())"
-            ),
-            "widgets": notebook.value("len(__import__('ipywidgets').Widget.widgets)"),
-            "canvases": count,
-            "listeners": int(metrics["JSEventListeners"]),
-        }
+    def no_more(after: dict[str, int]) -> bool:
+        return after["canvases"] <= before["canvases"] and after["listeners"] <= before["listeners"] * 1.05
 
-    for _ in range(5):
-        notebook.run(0)
-    before = alive()
-    for _ in range(100):
-        notebook.run(0)
-    after = alive()
+    eventually(lambda: alive(notebook), no_more)  # the last view but one may still be on its way out
+    after = alive(notebook)
     print(before, after)
     assert after["explorers"] == before["explorers"] == 1
     assert after["widgets"] == before["widgets"]
-    assert after["canvases"] <= before["canvases"]
-    assert after["listeners"] <= before["listeners"] * 1.05
 
 
 def test_several_explorers_of_one_cell_live_together_until_it_runs_again(lab):
     notebook = lab(MADE + "from IPython.display import display\nv = dx.Explorer(w.explanation)\ndisplay(v)\n", "1")
     notebook.run()
-    alive = "sum(isinstance(x, dx.Explorer) for x in __import__('ipywidgets').Widget.widgets.values())"
-    assert notebook.value(alive) == 2
+    assert notebook.value(EXPLORERS) == 2
     notebook.run(1)
-    assert notebook.value(alive) == 2
+    assert notebook.value(EXPLORERS) == 2
     notebook.run(0)
-    assert notebook.value(alive) == 2
+    assert notebook.value(EXPLORERS) == 2
 
 
 def test_the_theme_is_the_hosts(notebook):
@@ -288,8 +289,6 @@ def test_without_a_kernel_it_says_so_and_still_scrubs(notebook, made):
     view.word(1).click()
     want = made.heatmap(step=list(made.generation.words[1].steps), layers=int(layers_said(view).split()[1]))
     assert float(view.map_data()["sum"]) == pytest.approx(float(want.values.sum()), rel=5e-3, abs=1e-6)
-    # ipywidgets says of each change that it could not be sent
-    notebook.trouble[:] = [line for line in notebook.trouble if "Could not send widget sync message" not in line]
 
 
 def test_a_saved_notebook_grows_by_less_than_one_and_a_half_megabytes(lab):
