@@ -1,10 +1,11 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, it } from "vitest";
+import { agreement, pairOf, shares } from "../src/compare";
 import { scoped } from "../src/dom";
 import type { Side } from "../src/facts";
 import { pageHost } from "../src/host";
 import { mapOf } from "../src/maps";
-import { agreement, comparePanel, pairOf, shares } from "../src/panels/compare";
+import { comparePanel } from "../src/panels/compare";
 import { createState, type State } from "../src/state";
 import { type Explanation, open } from "../src/wire";
 import { explanation, golden, optionsOf } from "./golden";
