@@ -55,8 +55,12 @@ class View:
     def pixels(self) -> list[int]:
         """RGBA of the overlay, row-major, once what changed is drawn."""
         return self.root.locator(".stage canvas").first.evaluate(
-            "c => new Promise(done => requestAnimationFrame(() => requestAnimationFrame("
-            "() => done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)))))"
+            """async (c) => {
+              await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+              const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", { willReadFrequently: true });
+              copy.drawImage(c, 0, 0);
+              return Array.from(copy.getImageData(0, 0, c.width, c.height).data);
+            }"""
         )
 
     def text(self, selector: str) -> str:
