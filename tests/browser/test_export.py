@@ -220,6 +220,27 @@ def test_hostile_words_survive_in_every_file(show):
     assert copy.text(".wordlist") == view.text(".wordlist")
 
 
+def test_code_goes_to_the_clipboard(show, e):
+    view = show(e)
+    view.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    wanted = code(view)
+    view.root.get_by_role("button", name="Copy as Python").click()
+    view.page.get_by_text("The code is in the clipboard.").wait_for()
+    assert view.page.evaluate("navigator.clipboard.readText()") == wanted
+
+
+def test_what_a_summary_holds_is_exported(show):
+    e = CASES["summary_only"]()
+    view = show(e)
+    view.word(1).click()
+    found, scope = arrays(view), {"e": e}
+    assert np.abs(found["map"] - e.heatmap(1).values).max() <= 0.005 * found["map"].max()
+    assert json.loads(str(found["provenance.json"]))["precision"].startswith("8 bits")
+    exec(code(view), scope)
+    assert np.array_equal(scope["values"], e.heatmap(1).values)
+    scope["w"].close()
+
+
 def test_code_is_selected_where_the_clipboard_is_out_of_reach(show, e):
     view = show(e)
     code(view)
