@@ -291,6 +291,21 @@ def test_without_a_kernel_it_says_so_and_still_scrubs(notebook, made):
     assert float(view.map_data()["sum"]) == pytest.approx(float(want.values.sum()), rel=5e-3, abs=1e-6)
 
 
+def test_the_exported_page_opens_without_a_notebook_on_the_same_view(notebook, show, tmp_path):
+    view = view_in(notebook)
+    view.word(1).click()
+    view.set("Which layers", "One")
+    notebook.page.keyboard.press("[")
+    view.root.get_by_role("tab", name="Export").click()
+    with notebook.page.expect_download() as download:
+        view.root.get_by_role("button", name="HTML").click()
+    download.value.save_as(tmp_path / "exported.html")
+    alone = show((tmp_path / "exported.html").read_text("utf-8"))
+    assert alone.chosen() == [1]
+    assert layers_said(alone) == layers_said(view)
+    assert alone.map_data() == view.map_data()
+
+
 def test_a_saved_notebook_grows_by_less_than_one_and_a_half_megabytes(lab):
     notebook = lab(MADE)
     before = notebook.file.stat().st_size

@@ -1,6 +1,7 @@
 """The embedded model asked from the Explorer in a real JupyterLab: words come one by one, and can be stopped."""
 
 import pytest
+from PIL import Image
 
 import dexar_widgets as dx
 from tests.browser.hosts.notebook import eventually
@@ -65,3 +66,16 @@ def test_stop_ends_the_models_work_and_it_can_be_asked_again(live):
     panel.get_by_role("button", name="Ask").click()
     view = view_in(notebook)
     assert view.text(".wordlist") == notebook.value("w.explanation.generation.text")
+
+
+def test_an_image_from_a_file_is_what_is_asked_about_next(live, tmp_path):
+    notebook, panel = live
+    file = tmp_path / "other.png"
+    Image.fromarray(dx.lab.scene(8).image[:, :300]).save(file)
+    panel.locator("input[type=file]").set_input_files(file)
+    eventually(lambda: notebook.value("list(w.image.shape)"), [384, 300, 3])
+    preview = panel.get_by_role("img", name="The image that will be asked about")
+    eventually(
+        lambda: preview.evaluate("image => image.naturalWidth / image.naturalHeight"),
+        pytest.approx(300 / 384, abs=0.01),
+    )
