@@ -45,6 +45,7 @@ function attentionParts(e: Explanation): string[] | null {
 
 function mapParts(e: Explanation, steps: readonly number[], o: Options): string[] | null {
   const sums = sumsName(o);
+  if (sums && e.blocks.has(sums)) return [];
   const missing = steps.filter((step) => !originOf(e, step, o, sums));
   if (!missing.length) return [];
   if (e.header.keep === "summary") return sums && inSummary(o) ? [sums] : null;
