@@ -10,12 +10,16 @@ from playwright.sync_api import sync_playwright
 import dexar_widgets as dx
 from dexar_widgets.doctor import browser
 from tests.browser.conftest import FLAGS, SCREEN
+from tests.browser.hosts.notebook import Notebook, write
+from tests.browser.hosts.servers import jupyter
+from tests.browser.view import view_in
 
 WIDTHS = {"wide": 1280, "narrow": 390}
+LIVE = "import dexar_widgets as dx\nw = dx.Explorer(dx.load(), dx.lab.scene(7).image)\nw"
 
 
 def main(folder: Path) -> None:
-    """Explain a scene and its neighbour, open the page in both schemes and at two widths, take each panel's picture."""
+    """The page of an explanation in both schemes and at two widths, then JupyterLab in both themes."""
     executable = browser()
     if executable is None:
         raise SystemExit("The pictures need Chrome, Chromium or Edge.")
@@ -32,7 +36,31 @@ def main(folder: Path) -> None:
                 page.locator(".stage canvas[data-sum]").first.wait_for()
                 take(page, folder, f"{scheme}-{name}")
                 page.close()
+        take_live(chromium, Path(own), folder)
         chromium.close()
+
+
+def take_live(chromium: object, own: Path, folder: Path) -> None:
+    """In JupyterLab: before a question, and with its answer in both themes."""
+    with jupyter("lab", own) as lab:
+        page = chromium.new_page(viewport=SCREEN | {"height": 2000})
+        notebook = Notebook(page, lab, "live.ipynb", [])
+        write(notebook.file, [LIVE])
+        page.goto(f"{lab.url}/doc/tree/{notebook.name}")
+        notebook.ready().run()
+        shown = notebook.cell(0).locator(".dexar")
+        shown.get_by_role("img", name="The image that will be asked about").wait_for()
+        shown.screenshot(path=folder / "ask-first.png")
+        notebook.execute("w.ask('what do you see?').result()")
+        view_in(notebook)
+        for theme in ("Light", "Dark"):
+            notebook.js(
+                "await jupyterapp.commands.execute('apputils:change-theme', {theme: argument});", f"JupyterLab {theme}"
+            )
+            page.wait_for_timeout(1000)
+            shown.screenshot(path=folder / f"lab-{theme.lower()}.png")
+        notebook.close()
+        page.close()
 
 
 def explorer() -> "dx.Explorer":

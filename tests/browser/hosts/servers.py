@@ -87,18 +87,20 @@ def _wait(process: subprocess.Popen[bytes], url: str, said: Path) -> None:
 
 def jupyter(app: str, folder: Path) -> contextlib.AbstractContextManager[Server]:
     """JupyterLab ("lab") or Notebook 7 ("notebook") on the folder's notebooks; its page lets a test call the app."""
-    files = folder / "files"
+    files, home = folder / "files", folder / "home"
     files.mkdir()
+    asked = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    asked.parent.mkdir(parents=True)
+    asked.write_text('{"fetchNews": "false", "checkForUpdates": false}')  # else it asks, over the notebook
     port = free_port()
     own = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
     options = [
         *("--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
         *("--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={files}"),
         *("--LanguageServerManager.autodetect=False", "--ServerApp.terminals_enabled=False"),
-        *(f"--{own}.expose_app_in_browser=True", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"),
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *(f"--{own}.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
     ]
-    return running(["jupyter", app, *options], f"http://127.0.0.1:{port}", files, home=folder / "home")
+    return running(["jupyter", app, *options], f"http://127.0.0.1:{port}", files, home=home)
 
 
 def marimo(app: Path, folder: Path) -> contextlib.AbstractContextManager[Server]:
