@@ -99,7 +99,8 @@ export const bindField = <T extends object, K extends keyof T>(of: Signal<T>, fi
   },
 });
 
-let serial = 0;
+// A notebook evaluates this module once per widget: counted alone, radio buttons of two views would be one group.
+let serial = Math.floor(Math.random() * 1e9);
 export const newId = (stem: string): string => `dexar-${stem}-${++serial}`;
 
 /** A row of radio buttons that looks like one control. */
