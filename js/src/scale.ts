@@ -8,6 +8,8 @@ export const isShared = (s: State): boolean => s.display.value.scale === "shared
 
 /** The scale of the map and its legend. */
 export function shownScale(s: State): Scale {
-  const words = isShared(s) ? [...s.wordMaps.value.values()].flatMap((map) => (map ? [...map] : [])) : [];
-  return scaleOf(words.length ? words : s.map.value, s.colours.value, s.display.value.clip);
+  const maps = isShared(s) ? [...s.wordMaps.value.values()].filter((map) => map !== null) : [];
+  const all = new Float64Array(maps.length * s.e.size.cells);
+  for (const [i, map] of maps.entries()) all.set(map, i * map.length);
+  return scaleOf(maps.length ? all : s.map.value, s.colours.value, s.display.value.clip);
 }

@@ -6,6 +6,7 @@
 does after the slider moves: every panel that follows, and the overlay's next frame.
 """
 
+import os
 import statistics
 import tempfile
 import time
@@ -57,13 +58,17 @@ SCRUB = """async (rounds) => {
 
 
 def main() -> None:
-    """Print every number beside its limit."""
+    """Print every number beside its limit, and how busy the machine was."""
     for keep in ("full", "visual", "summary"):
         report_encoding(keep)
     report_pages()
     with opened_browser() as chromium:
         report_module(chromium)
         report_scrubbing(chromium)
+    if hasattr(os, "getloadavg"):
+        print(
+            f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: a busy machine lengthens 95th percentiles most."
+        )
 
 
 def show(name: str, value: float, unit: str, limit: str = "") -> None:
@@ -146,12 +151,15 @@ def report_scrubbing(chromium: object) -> None:
             {"layer_mode": "cumulative", "steps": [1], "heads": muted},
         ),
         "the whole answer of 50 words, up to a layer": (long, {"layer_mode": "cumulative"}),
-        "the same with one scale for all words": (
+        "one word of 50, one clipped scale for all words": (
             long,
             {"layer_mode": "cumulative", "steps": [7], "display": {"scale": "shared", "clip": 99}},
         ),
-        "the same with Heads open": (long, {"layer_mode": "cumulative", "display": {"tab": "Heads"}}),
-        "the same with Flow open": (long, {"layer_mode": "cumulative", "display": {"tab": "Flow"}}),
+        "the whole answer, up to a layer, Heads open": (
+            long,
+            {"layer_mode": "cumulative", "display": {"tab": "Heads"}},
+        ),
+        "the whole answer, up to a layer, Flow open": (long, {"layer_mode": "cumulative", "display": {"tab": "Flow"}}),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, (e, view) in cases.items():
