@@ -25,6 +25,7 @@ class Session {
   /** The state that the model's traits are those of; none while a new document is read. */
   #state: State | null = null;
   #news = new Set<keyof Traits>();
+  #listening = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #unsaved = false;
   #ends: (() => void)[] = [];
@@ -108,6 +109,7 @@ class Session {
 
   /** Hand on what differs, at the kernel's pace. */
   #tell(traits: Traits): void {
+    if (this.#listening) return;
     const changed = NAMES.filter((name) => !same(traits[name], this.#model.get(name)));
     for (const name of changed) this.#model.set(name, traits[name]);
     if (!changed.length || this.#unsaved) return;
@@ -137,7 +139,10 @@ class Session {
     const s = this.#state;
     if (!s) return;
     const known = untracked(() => readTraits(s));
+    // What follows here from one trait (one layer only: so these layers) may be overtaken by what Python sets next.
+    this.#listening = true;
     writeTraits(s, this.#told(names.filter((name) => !same(known[name], this.#model.get(name)))));
+    this.#listening = false;
   }
 }
 

@@ -81,7 +81,20 @@ describe("a view of a model", () => {
     model.set("step", 0);
     await settle();
     expect(chosen(place)).toEqual([0]);
-    expect(model.get("steps")).toEqual([0]);
+  });
+
+  it("does not tell Python what follows from its own change: that would undo its next one", async () => {
+    const [model, place] = await start();
+    model.greet();
+    vi.advanceTimersByTime(50);
+    const before = model.saved;
+    model.update({ layer_mode: "single" });
+    await settle();
+    model.update({ layers: [1, 1] });
+    await settle();
+    vi.advanceTimersByTime(50);
+    expect([model.saved, model.get("layers")]).toEqual([before, [1, 1]]);
+    expect(place.querySelector(".layers .figure")!.textContent).toBe("layer 1 of 0–2");
   });
 
   it("stays together with the other views of it", async () => {

@@ -126,7 +126,12 @@ def test_what_python_sets_the_view_shows(notebook, made):
     assert float(view.map_data()["sum"]) == pytest.approx(float(want.values.sum()), rel=5e-3, abs=1e-6)
     notebook.execute("w.steps = []; w.layer_mode = 'range'; w.layers = [2, 4]")
     eventually(lambda: layers_said(view), "layers 2–4")
+    eventually(view.chosen, [])
     assert view.peak() == made.sequence_map(layers=slice(2, 5)).peak
+    notebook.execute("w.layer_mode = 'single'; w.layers = [3, 3]")
+    eventually(lambda: layers_said(view), "layer 3 of 0–5")
+    notebook.page.wait_for_timeout(300)  # nothing comes back that would undo it
+    assert notebook.value("[w.layer_mode, w.layers]") == ["single", [3, 3]]
     notebook.execute("w.head_filter = 'none'; w.opacity = 0.35")
     eventually(lambda: view.root.get_by_label("Opacity").input_value(), lambda found: float(found) in (0.35, 35))
     assert view.counts()["kept"] == view.counts()["heads"]
