@@ -1,6 +1,7 @@
 /** The panels together, and what stands around them. */
 
 import { el, fill, newId, scoped, setAll, watch } from "./dom";
+import { modelOf } from "./facts";
 import type { Host } from "./host";
 import { helpDialog, listen } from "./keys";
 import { askPanel, imagePanel, layersPanel, TABS, toolbar, wordsPanel } from "./panels";
@@ -67,9 +68,7 @@ function place(root: HTMLElement, build: () => Node[]): () => void {
 }
 
 function header(s: State): HTMLElement {
-  // A folder's last two names say enough; the whole path stands in the footer.
-  const model = (s.e.header.provenance.model ?? "").split("/").slice(-2).join("/");
-  return el("header", {}, el("h1", {}, s.e.header.title), el("span", { class: "model" }, model), toolbar(s));
+  return el("header", {}, el("h1", {}, s.e.header.title), el("span", { class: "model" }, modelOf(s.e)), toolbar(s));
 }
 
 function problem(host: Host): HTMLElement {
