@@ -16,7 +16,7 @@ export interface Display {
   blend: "normal" | "multiply" | "screen";
   /** Percentile above which values get the last colour. */
   clip: number;
-  /** `own`: each map from its least to its largest value; `shared`: all words and layers by one scale. */
+  /** `own`: each map from its least to its largest value; `shared`: all words of the chosen layers by one. */
   scale: "own" | "shared";
 }
 

@@ -26,14 +26,16 @@ function curveOf(
   steps: readonly number[],
   { heads, textSet, preset }: Pick<Options, "heads" | "textSet" | "preset">,
 ): Curve {
-  const known = hasLevel(e, "max", textSet) ? textSet : "all";
-  const { visual, text } = sensitivity(e, "max", { textSet: known, preset });
+  const { visual, text } = sensitivity(e, "max", { textSet: readable(e, textSet), preset });
   const mean = (values: Numbers, layer: number) =>
     steps.reduce((sum, step) => sum + peakOf(e, values, step, { layers: [layer, layer], heads }).value, 0) /
     steps.length;
   const layers = e.header.layers.map((_, layer) => layer);
   return { visual: layers.map((layer) => mean(visual, layer)), text: layers.map((layer) => mean(text, layer)) };
 }
+
+/** What every view opens with, where a text set's largest gradients are not there. */
+const readable = (e: Explanation, textSet: string): string => (hasLevel(e, "max", textSet) ? textSet : "all");
 
 export function layersPanel(s: State): HTMLElement {
   return el(
@@ -145,10 +147,15 @@ function curve(s: State): HTMLElement {
     },
     () => inWords(s, values.value),
   );
+  const legend = key("Image", "Text", "logit per unit of attention");
+  watch(() => {
+    const known = readable(s.e, textSet.value) === textSet.value;
+    legend.children[1]!.textContent = known ? "Text" : "Text (everything)";
+  });
   return el(
     "figure",
     {},
-    key("Image", "Text", "logit per unit of attention"),
+    legend,
     picture,
     el(
       "details",
