@@ -15,13 +15,6 @@ from tests.golden.cases import build
 w = dx.Explorer(build(**{SIZES}))
 w
 """
-SHOWN = "w\n"
-LIVE = """
-import dexar_widgets as dx
-vlm = dx.load("lab/llava")
-w = dx.Explorer(vlm, dx.lab.scene(7).image)
-w
-"""
 
 
 @pytest.fixture
@@ -170,70 +163,6 @@ def test_two_views_of_one_explorer_stay_together(lab):
     assert first.map_data() == second.map_data()
 
 
-def test_ten_explorers_in_one_notebook_are_ten_of_their_own(lab):
-    notebook = lab(*(f"{MADE.removesuffix(SHOWN)}\nw{i} = w\nw" for i in range(10)))
-    notebook.run()
-    for i in range(10):
-        view_in(notebook, i)
-    view_in(notebook, 7).word(1).click()
-    eventually(
-        lambda: notebook.value("[len(x.steps) for x in (w0, w1, w2, w3, w4, w5, w6, w7, w8, w9)]"),
-        lambda found: found[7] > 0 and sum(found) == found[7],
-    )
-
-
-EXPLORERS = "sum(isinstance(x, dx.Explorer) for x in __import__('ipywidgets').Widget.widgets.values())"
-
-
-def alive(notebook) -> dict[str, int]:
-    """What lives in the kernel, and in the page after its garbage was collected."""
-    devtools = notebook.page.context.new_cdp_session(notebook.page)
-    canvas = devtools.send("Runtime.evaluate", {"expression": "HTMLCanvasElement.prototype"})["result"]
-    canvases = devtools.send("Runtime.queryObjects", {"prototypeObjectId": canvas["objectId"]})["objects"]
-    count = {"functionDeclaration": "function () { return this.length }", "returnByValue": True}
-    counted = devtools.send("Runtime.callFunctionOn", {"objectId": canvases["objectId"]} | count)["result"]["value"]
-    devtools.send("Performance.enable")
-    metrics = {metric["name"]: metric["value"] for metric in devtools.send("Performance.getMetrics")["metrics"]}
-    devtools.detach()
-    return {
-        "explorers": notebook.value(EXPLORERS),
-        "widgets": notebook.value("len(__import__('ipywidgets').Widget.widgets)"),
-        "canvases": counted,
-        "listeners": int(metrics["JSEventListeners"]),
-    }
-
-
-def test_a_hundred_runs_of_a_cell_leave_one_explorer(lab):
-    notebook = lab("import dexar_widgets as dx\nfrom tests.golden.cases import build\ndx.Explorer(build())")
-    notebook.run()
-    view_in(notebook)
-    runs = "for (let i = 0; i < argument; i++) await jupyterapp.commands.execute('notebook:run-cell');"
-    notebook.js(runs, 5)
-    view_in(notebook)
-    before = alive(notebook)
-    notebook.js(runs, 100)
-    view_in(notebook)
-
-    def no_more(after: dict[str, int]) -> bool:
-        return after["canvases"] <= before["canvases"] and after["listeners"] <= before["listeners"] * 1.05
-
-    eventually(lambda: alive(notebook), no_more)  # the last view but one may still be on its way out
-    after = alive(notebook)
-    print(before, after)
-    assert after["explorers"] == before["explorers"] == 1
-    assert after["widgets"] == before["widgets"]
-
-
-def test_several_explorers_of_one_cell_live_together_until_it_runs_again(lab):
-    notebook = lab(MADE + "from IPython.display import display\nv = dx.Explorer(w.explanation)\ndisplay(v)\n", "1")
-    notebook.run()
-    assert notebook.value(EXPLORERS) == 2
-    notebook.run(1)
-    assert notebook.value(EXPLORERS) == 2
-    notebook.run(0)
-    assert notebook.value(EXPLORERS) == 2
-
-
 def test_the_theme_is_the_hosts(notebook):
     view = view_in(notebook)
 
@@ -309,12 +238,3 @@ def test_the_exported_page_opens_without_a_notebook_on_the_same_view(notebook, s
     assert alone.chosen() == [1]
     assert layers_said(alone) == layers_said(view)
     assert alone.map_data() == view.map_data()
-
-
-def test_a_saved_notebook_grows_by_less_than_one_and_a_half_megabytes(lab):
-    notebook = lab(MADE)
-    before = notebook.file.stat().st_size
-    notebook.run()
-    view_in(notebook)
-    notebook.save()
-    assert notebook.file.stat().st_size - before <= 1_500_000

@@ -21,8 +21,8 @@ def saved() -> dict[bool, nbformat.NotebookNode]:
     return {}
 
 
-def save_run_notebook(lab, *, state: bool) -> Notebook:
-    notebook = lab(*CELLS)
+def save_run_notebook(lab, *cells: str, state: bool) -> Notebook:
+    notebook = lab(*cells)
     saves = "return jupyterapp.commands.isToggled(argument);"
     if notebook.js(saves, SAVE_STATE) != state:
         notebook.js("await jupyterapp.commands.execute(argument);", SAVE_STATE)
@@ -64,7 +64,7 @@ def picture_width(notebook: Notebook, cell: int) -> int:
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
 def test_reopened_with_a_fresh_kernel(lab, lab_server, saved, trusted, state):
     if state not in saved:
-        saved[state] = save_run_notebook(lab, state=state).read()
+        saved[state] = save_run_notebook(lab, *CELLS, state=state).read()
     assert ("widgets" in saved[state].metadata) == state
     name = f"reopened-{trusted}-{state}.ipynb"
     copy = nbformat.from_dict(saved[state])
@@ -99,3 +99,12 @@ def test_reloaded_while_its_kernel_lives(lab):
     assert view.chosen() == [2]
     view.word(0).click()
     eventually(lambda: notebook.value("w.steps"), [0])
+
+
+def test_a_saved_notebook_grows_by_less_than_one_and_a_half_megabytes(lab):
+    explained = "dx.explain(dx.load(), dx.lab.scene(7).image, attention=True, lens=True, patch_norm=True)"
+    notebook = save_run_notebook(lab, f"import dexar_widgets as dx\nw = dx.Explorer({explained})\nw", state=True)
+    assert "widgets" in notebook.read().metadata
+    grown = notebook.file.stat().st_size
+    print(f"notebook with one Explorer and its state: {grown / 1e6:.2f} MB")
+    assert grown <= 1_500_000
