@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING
 
 from dexar_widgets import jobs, perturb
@@ -44,6 +45,9 @@ class Check:
             f"({drop:.2f} nats lost), {kept:.2f} with only the region left "
             f"({self.area:.0%} of the image, {self.how})."
         )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
 
 
 def check(

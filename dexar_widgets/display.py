@@ -6,13 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.types import HeatMap
 
-__all__ = ["picture", "shaded"]
+__all__ = ["matrix", "picture", "shaded"]
 
 _LONGEST_SIDE = 448
 
@@ -54,3 +55,14 @@ def shaded(e: "Explanation") -> str:
         f'<p style="font-size:1.15em;margin:.2em 0">{"".join(spans)}</p>'
         f'<img alt="Map of the whole answer over the image" src="data:image/png;base64,{source}">{note}</div>'
     )
+
+
+def matrix(values: Float[np.ndarray, "row col"]) -> bytes:
+    """A matrix as a PNG of flat, coloured squares."""
+    from dexar_widgets.figures import colours_of  # figures imports explanations
+
+    shown = Image.fromarray(colours_of(values))
+    side = max(4, min(24, _LONGEST_SIDE // max(values.shape)))
+    buffer = io.BytesIO()
+    shown.resize((shown.width * side, shown.height * side), Image.Resampling.NEAREST).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -12,7 +12,7 @@ from dexar_widgets.types import ByValue, Generation
 __all__ = ["Flow", "Silenced", "flow_of", "silenced_of"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Flow(ByValue):
     """The largest s_vis and s_txt over the selected heads of each step and layer; 0 for layers not selected."""
 
@@ -20,6 +20,19 @@ class Flow(ByValue):
     layers: Int[np.ndarray, " layer"]
     visual: Float[np.ndarray, "step layer"]
     text: Float[np.ndarray, "step layer"]
+
+    def __repr__(self) -> str:
+        step, layer = np.unravel_index(self.visual.argmax(), self.visual.shape)
+        return (
+            f"Flow({len(self.steps)} steps × {len(self.layers)} layers, the image is read most "
+            f"at step {self.steps[step]} in layer {self.layers[layer]})"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Visual sensitivity, one column per step, the first layer at the bottom."""
+        from dexar_widgets.display import matrix  # only to be looked at
+
+        return matrix(self.visual.T[::-1])
 
 
 @dataclass(frozen=True)

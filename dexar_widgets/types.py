@@ -256,7 +256,7 @@ def minmax(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeatMap(ByValue):
     """A map over one image: raw, signed, not normalised for display.
 
@@ -286,13 +286,15 @@ class HeatMap(ByValue):
     @property
     def peak(self) -> tuple[int, int]:
         """(row, col) of the largest value; the first in reading order if several are equal."""
-        row, col = divmod(int(self.values.argmax()), self.values.shape[1])
-        return row, col
+        return divmod(int(self.values.argmax()), int(self.values.shape[1]))
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.values.shape))
+        return f"HeatMap({shape}, steps {list(self.steps)}, peak {self.values.max():.3g} at {self.peak}, {self.status})"
 
     def _repr_png_(self) -> bytes:
         from PIL import Image  # only to be looked at
 
-        grey = Image.fromarray((minmax(self.values) * 255).astype(np.uint8))
-        buffer = io.BytesIO()
-        grey.resize(self.grid.image_size, Image.Resampling.NEAREST).save(buffer, "PNG")
+        buffer, grey = io.BytesIO(), (minmax(self.values) * 255).astype(np.uint8)
+        Image.fromarray(grey).resize(self.grid.image_size, Image.Resampling.NEAREST).save(buffer, "PNG")
         return buffer.getvalue()

@@ -39,6 +39,7 @@ function record(s: State): History {
   const future = signal<readonly string[]>([]);
   let now = snapshot(s);
   let changed = Number.NEGATIVE_INFINITY;
+  let played = false; // running through the layers is one change, however slowly
   effect(() => {
     const next = snapshot(s);
     if (next === now) return;
@@ -46,8 +47,9 @@ function record(s: State): History {
     const at = Date.now();
     const back = at - changed <= PAUSE && steps.at(-1) === next; // taken back at once: nothing to undo
     if (back) past.value = steps.slice(0, -1);
-    else if (at - changed > PAUSE) past.value = [...steps, now].slice(-MOST);
+    else if (at - changed > PAUSE && !(played && s.playing.peek())) past.value = [...steps, now].slice(-MOST);
     changed = back ? Number.NEGATIVE_INFINITY : at;
+    played = s.playing.peek();
     future.value = [];
     now = next;
   });

@@ -78,6 +78,15 @@ describe("undo and redo", () => {
     expect(s.opacity.value).toBe(0.75);
   });
 
+  it("take a run through the layers as one change, however slow", () => {
+    s.playing.value = true;
+    for (const layer of [0, 1, 2]) change(() => (s.to.value = layer));
+    s.playing.value = false;
+    expect(steps()).toEqual([1, 0]);
+    change(() => (s.to.value = 5));
+    expect(steps()).toEqual([2, 0]);
+  });
+
   it("keep nothing of what was taken back at once", () => {
     change(() => (s.headFilter.value = "none"));
     s.headFilter.value = "max";

@@ -2,15 +2,18 @@
 
 import gc
 import inspect
+import io
 import re
 import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.types import Word
+from tests.golden.cases import build
 from tests.unit import reference
 from tests.unit.made import explanation_of, full_parts, generation_of, layout_of, random_parts, tensor_of
 
@@ -425,3 +428,16 @@ def test_equality_sees_every_field():
 def test_an_explanation_that_cannot_be_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         replace(by_hand(), **changes)
+
+
+def test_what_views_return_shows_itself_in_a_cell_and_in_a_line():
+    e = build()
+    flow, heat = e.flow(), e.heatmap(step=0)
+    step, layer = np.unravel_index(flow.visual.argmax(), flow.visual.shape)
+    assert repr(flow).endswith(f"the image is read most at step {e.steps[step]} in layer {e.layers[layer]})")
+    shown = np.asarray(Image.open(io.BytesIO(flow._repr_png_())).convert("RGB"))
+    side = shown.shape[0] // len(e.layers)
+    last_first = shown[side // 2 :: side, side // 2 :: side]  # a row per layer, the last on top
+    assert last_first.shape[:2] == flow.visual.T.shape
+    assert last_first[len(e.layers) - 1 - layer, step].tolist() == [254, 232, 56]  # cividis, the largest value
+    assert repr(heat) == f"HeatMap(3×4, steps [0], peak {heat.values.max():.3g} at {heat.peak}, ok)"
