@@ -1,6 +1,6 @@
 /** Builds the two scripts: `widget.js` for notebooks, `standalone.js` for the offline page. `--watch` rebuilds. */
 
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build, context } from "esbuild";
@@ -30,6 +30,7 @@ const bytes=Uint8Array.from(atob(code),(c)=>c.charCodeAt(0));
 const script=await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
 const url=URL.createObjectURL(new Blob([script],{type:"text/javascript"}));
 try{return(await import(url)).default}finally{URL.revokeObjectURL(url)}};`;
+      await mkdir(FOLDER, { recursive: true });
       await writeFile(outputFiles[0].path, unpack);
     });
   },
