@@ -38,7 +38,7 @@ def demo(
         import dexar_widgets as dx
 
         scene = dx.lab.scene(seed, prompt=question)
-        e = dx.explain(vlm, scene.image, question)
+        e = dx.explain(vlm, scene.image, question, attention=True, lens=True, patch_norm=True)
     notices(e.example.notices)
     told = report.record(e, {}, scene)
     told |= {"page": str(out), "seed": seed, "true_caption": scene.caption}

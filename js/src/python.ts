@@ -23,7 +23,7 @@ export function pythonOf(s: State): string {
 
 # e = w.explanation, or dx.read("explanation.safetensors")
 # The answer: ${literal(s.e.header.answer)}
-# The map of ${literal(wordsOf(shownSide(s)))}, as it is shown:
+# The map of ${wordsOf(shownSide(s)).replace(/\s+/g, " ")}, as it is shown:
 ${s.shown.value.method === "attention" ? attention(s) : dexar(s)}
 
 # The same view:
