@@ -70,10 +70,10 @@ describe("a word of several tokens", () => {
 describe("a word", () => {
   it("says how sure the model was, its parts multiplied", () => {
     const [a, , suitcase] = open();
-    expect(a!.title).toContain("log-probability −0.500 (61 %)");
-    expect(suitcase!.title).toContain("log-probability −1.00 (37 %), 2 parts");
+    expect(a!.title).toContain("probability 61 % (log −0.500)");
+    expect(suitcase!.title).toContain("probability 37 % (log −1.00), 2 parts");
     suitcase!.click();
-    expect(panel.querySelector(".reason")!.textContent).toContain("It had log-probability −1.00 (37 %).");
+    expect(panel.querySelector(".reason")!.textContent).toContain("It had probability 37 % (log −1.00).");
   });
 
   it("lights up by its share in the cell that was picked", () => {

@@ -142,7 +142,9 @@ const pieceAt = (s: State, entry: number): string => piece(s.e.header.pieces[s.e
 /** How sure the model was of these tokens, one after the other. */
 function sure(s: State, steps: readonly number[]): string {
   const sum = steps.reduce((sum, step) => sum + (s.e.header.logProbs[step] ?? Number.NaN), 0);
-  return Number.isNaN(sum) ? "probability unknown" : `log-probability ${number(sum)} (${percent(Math.exp(sum))})`;
+  return Number.isNaN(sum)
+    ? "probability unknown"
+    : `probability ${percent(Math.exp(sum))} (log ${number(Math.round(100 * sum) / 100)})`;
 }
 
 const isChosen = (s: State, word: Word): boolean =>
