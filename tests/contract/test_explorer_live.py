@@ -64,8 +64,9 @@ def test_an_answer_comes_word_by_word_and_then_with_every_panels_numbers(explore
     state = next(update for update in browser.updates if "_document" in update)
     assert {"_payload", "layers"} <= set(state), "one update: the view never sees half of an answer"
     assert json.loads(state["_document"])["sources"][0]["answer"] == e.generation.text
-    names = {spec["name"] for spec in json.loads(explorer._document)["sources"][0]["blocks"]}
-    assert {"attention", "lens/rank", "norm", "maps/all/max"} <= names
+    header = json.loads(explorer._document)["sources"][0]
+    assert {"attention", "lens/rank", "maps/all/max"} <= {spec["name"] for spec in header["blocks"]}
+    assert header["outliers"] is not None, "the patches' norms were kept and read"
 
 
 def test_the_document_is_there_before_the_job_is_done(explorer):
