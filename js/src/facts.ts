@@ -1,6 +1,7 @@
 /** What is shown, in words and as plain values: for legends, captions, and the heads of exported files. */
 
 import { quoted } from "./format";
+import { tensorName } from "./maps";
 import { entriesOf, nameOf, type Shown, type State } from "./state";
 import type { Explanation } from "./wire";
 
@@ -68,7 +69,7 @@ export function record(s: State): Record<string, unknown> {
   const side = shownSide(s);
   const { options: o, chosen, method } = side;
   const exact = s.steps.value.every((entry) => {
-    const block = s.e.blocks.get(`tensor/${s.e.header.steps[entry]}`);
+    const block = s.e.blocks.get(tensorName(s.e, entry));
     return block && !block.scale;
   });
   return {

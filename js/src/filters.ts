@@ -29,7 +29,7 @@ export interface Peak {
   value: number;
 }
 
-export interface Reason {
+interface Reason {
   visual: Peak;
   text: Peak;
   /** Position of the text token that won, −1 if there was no text to look at. */
@@ -48,7 +48,7 @@ export function once<T extends Float64Array | Numbers>(e: Explanation, key: stri
 }
 
 /** A block of one value per step, layer and head, its last layer as the preset reads it. */
-export function perHead(e: Explanation, name: string, preset: Preset): Numbers {
+function perHead(e: Explanation, name: string, preset: Preset): Numbers {
   return preset === "released" ? once(e, `released/${name}`, () => patched(e, name)) : need(e, name).data;
 }
 

@@ -85,13 +85,13 @@ export class Kernel implements Host {
 
   constructor(wire: Model) {
     this.#wire = wire;
-    wire.on("msg:custom", this.#listen as never);
+    wire.on("msg:custom", this.#listen);
     wire.on("comm_live_update", this.#greet);
     this.#greet();
   }
 
   end(): void {
-    this.#wire.off("msg:custom", this.#listen as never);
+    this.#wire.off("msg:custom", this.#listen);
     this.#wire.off("comm_live_update", this.#greet);
     this.#pending.clear();
   }

@@ -123,7 +123,7 @@ function runningSums(e: Explanation, name: string, o: Options): Float64Array {
 }
 
 /** One step's attention to each cell: mean over heads and over the chosen layers. */
-export function attentionMap(e: Explanation, step: number, [from, to]: [number, number]): CellMap {
+function attentionMap(e: Explanation, step: number, [from, to]: [number, number]): CellMap {
   const out = new Float64Array(e.size.cells);
   const block = need(e, "attention");
   for (let layer = from; layer <= to; layer++) add(out, block, step * e.size.layers + layer, 1 / (to - from + 1), true);

@@ -7,7 +7,7 @@ import type { Header, Outline, Region } from "./wire";
 type Box = [number, number, number, number];
 export type Point = [number, number];
 
-export const isBox = (outline: Outline): outline is Box => typeof outline[0] === "number";
+const isBox = (outline: Outline): outline is Box => typeof outline[0] === "number";
 
 /** Lines on which a polygon is measured, per row of cells; along a line it is exact. */
 const LINES = 8;

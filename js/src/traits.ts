@@ -1,6 +1,6 @@
 /** The view's state as plain values: what a notebook reads and sets, history keeps, and a page opens with. */
 
-import { batch } from "@preact/signals-core";
+import { batch, type Signal } from "@preact/signals-core";
 import { type ColourName, SEQUENTIAL } from "./colour";
 import type { Method } from "./maps";
 import type { Display, LayerMode, Note, State } from "./state";
@@ -44,9 +44,9 @@ const plain = <
 >(
   key: K,
 ) => ({
-  get: (s: State) => s[key].value as never,
+  get: (s: State): State[K]["value"] => s[key].value,
   set: (s: State, value: State[K]["value"]) => {
-    (s[key] as { value: unknown }).value = value;
+    (s[key] as Signal<State[K]["value"]>).value = value;
   },
 });
 

@@ -4,7 +4,7 @@ import { el, setAll, svg, watch } from "../dom";
 import { number } from "../format";
 import type { State } from "../state";
 
-export const WIDTH = 420;
+const WIDTH = 420;
 const LEFT = 44;
 const RIGHT = 12;
 const TOP = 10;

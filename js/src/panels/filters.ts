@@ -67,7 +67,7 @@ function sentence(text: () => string): HTMLElement {
   return line;
 }
 
-export function countText(s: State): string {
+function countText(s: State): string {
   const { kept, heads, silenced, words } = s.counts.value;
   const steps = s.steps.value.length;
   const each = kept / steps;

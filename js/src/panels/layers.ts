@@ -76,7 +76,7 @@ function everything(s: State): HTMLElement {
   return button;
 }
 
-export function rangeText(s: State): string {
+function rangeText(s: State): string {
   const { layers } = s.e.header;
   const [from, to] = s.options.value.layers;
   if (from === to) return `layer ${layers[from]} of ${layers[0]}–${layers.at(-1)}`;

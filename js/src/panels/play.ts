@@ -55,7 +55,7 @@ function toStart(s: State): void {
 }
 
 /** One layer on; at the end from the start again, or a stop. */
-export function advance(s: State, loop: boolean): void {
+function advance(s: State, loop: boolean): void {
   if (!atEnd(s)) moveLayer(s, 1);
   else if (loop) toStart(s);
   else s.playing.value = false;
