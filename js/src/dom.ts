@@ -66,10 +66,19 @@ function append(node: Element, children: Child[]): void {
   for (const child of children) if (child !== null && child !== undefined) node.append(child);
 }
 
-export function button(label: string, act: () => void): HTMLButtonElement {
-  const node = el("button", { type: "button" }, label);
+export function button(label: string, act: () => void, attributes: Attributes = {}): HTMLButtonElement {
+  const node = el("button", { type: "button", ...attributes }, label);
   node.addEventListener("click", act);
   return node;
+}
+
+/** A hint that follows what it speaks of. */
+export function sentence(text: () => string): HTMLElement {
+  const line = el("p", { class: "hint" });
+  watch(() => {
+    line.textContent = text();
+  });
+  return line;
 }
 
 export interface Choice<T extends string> {

@@ -1,6 +1,6 @@
 /** The keyboard: what every key does, and the help that lists them. */
 
-import { el } from "./dom";
+import { button, el } from "./dom";
 import { historyOf } from "./history";
 import { TAGS, tag } from "./panels/failures";
 import { moveWord } from "./panels/words";
@@ -184,12 +184,11 @@ function chord(s: State, name: string, { altKey, shiftKey }: KeyboardEvent): (()
 }
 
 export function helpDialog(): HTMLElement {
-  const close = el("button", { type: "button" }, "Close");
   const rows = KEYS.flatMap(({ label, text }) => [
     el("dt", {}, ...label.split(" ").flatMap((key) => [el("kbd", {}, key), " "])),
     el("dd", {}, text),
   ]);
-  const dialog = el(
+  const dialog: HTMLDialogElement = el(
     "dialog",
     { class: "help", "aria-label": "Keys and help", closedby: "any" },
     el("h2", {}, "Keys"),
@@ -202,8 +201,7 @@ export function helpDialog(): HTMLElement {
         "It shows sensitivity. A patch can light up that the model hardly looks at, and image content passed on through earlier text counts as text. " +
         "Only hiding a region and asking again tells what the model uses.",
     ),
-    close,
+    button("Close", () => dialog.close()),
   );
-  close.addEventListener("click", () => dialog.close());
   return dialog;
 }

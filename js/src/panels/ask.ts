@@ -1,7 +1,7 @@
 /** Ask the model about an image, and watch it answer. */
 
 import { signal } from "@preact/signals-core";
-import { el, newId, setAll, watch } from "../dom";
+import { button, el, newId, setAll, watch } from "../dom";
 import type { Host, Job } from "../host";
 
 /** What a message can carry without trouble on every host. */
@@ -11,24 +11,33 @@ const IMAGE_BYTES = 8e6;
 export function askPanel(host: Host, prompt?: string): HTMLElement {
   if (!host.live) return el("section", { hidden: true });
   const said = signal("");
-  const id = newId("ask");
-  const box = el("textarea", { id, rows: 1, placeholder: "What is in the image?" });
-  box.value = prompt ?? "";
-  const button = el("button", { type: "button" });
+  const obstacle = () => obstacleOf(host, prompt !== undefined);
   const picture = el("img", { class: "asked", alt: "The image that will be asked about" });
   const fields = el(
     "fieldset",
     { class: "row" },
     picture,
-    el("label", { for: id, class: "tag" }, "Ask"),
-    box,
-    button,
+    ...question(host, prompt ?? "", said, obstacle),
     chooser(host, said),
   );
   const hint = el("p", { class: "hint", role: "status" });
   const look = prompt === undefined ? "panel ask first" : "panel ask";
   const panel = el("section", { class: look, "aria-label": "Ask" }, fields, hint, ...answering(host, said));
-  const obstacle = () => obstacleOf(host, prompt !== undefined);
+  takeImages(panel, host, said);
+  watch(() => {
+    fields.disabled = !host.model.value || !host.connected.value;
+    hint.textContent = obstacle() || "Enter asks. Another image can be dropped or pasted here.";
+    picture.hidden = !host.picture.value;
+    setAll(picture, { src: host.picture.value?.src });
+  });
+  return panel;
+}
+
+/** What to ask, and the button that asks it or stops the answer. */
+function question(host: Host, prompt: string, said: { value: string }, obstacle: () => string): HTMLElement[] {
+  const id = newId("ask");
+  const box = el("textarea", { id, rows: 1, placeholder: "What is in the image?" });
+  box.value = prompt;
   const act = () => {
     if (isAsking(host)) {
       said.value = "Stopping.";
@@ -38,21 +47,16 @@ export function askPanel(host: Host, prompt?: string): HTMLElement {
       host.ask(box.value).catch(() => {}); // said in `problem`
     }
   };
-  button.addEventListener("click", act);
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     if (!isAsking(host)) act();
   });
-  takeImages(panel, host, said);
+  const go = button("Ask", act);
   watch(() => {
-    fields.disabled = !host.model.value || !host.connected.value;
-    button.textContent = isAsking(host) ? "Stop" : "Ask";
-    hint.textContent = obstacle() || "Enter asks. Another image can be dropped or pasted here.";
-    picture.hidden = !host.picture.value;
-    setAll(picture, { src: host.picture.value?.src });
+    go.textContent = isAsking(host) ? "Stop" : "Ask";
   });
-  return panel;
+  return [el("label", { for: id, class: "tag" }, "Ask"), box, go];
 }
 
 const isAsking = (host: Host): boolean => host.job.value?.kind === "ask";
@@ -89,13 +93,12 @@ export function remaining({ done, total, since }: Job): string {
 
 function chooser(host: Host, said: { value: string }): HTMLElement {
   const file = el("input", { type: "file", accept: "image/*", hidden: true });
-  const button = el("button", { type: "button" }, "Choose an image");
-  button.addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
     load(host, said, file.files);
     file.value = "";
   });
-  return el("span", {}, button, file);
+  const open = button("Choose an image", () => file.click());
+  return el("span", {}, open, file);
 }
 
 /** Images that are dropped or pasted onto the panel; the notebook around it does not get them. */

@@ -1,7 +1,7 @@
 /** Take away what is shown: as a picture, as numbers, as a page, as code. */
 
 import { signal } from "@preact/signals-core";
-import { el, newId, setAll, watch } from "../dom";
+import { button, el, newId, setAll, watch } from "../dom";
 import { save } from "../download";
 import { layersOf, modelOf, shownSide, wordsOf } from "../facts";
 import { markup, pngOf, svgOf } from "../figure";
@@ -64,8 +64,7 @@ export function exportPanel(s: State): HTMLElement {
   const status = el("p", { role: "status" });
   const panel = el("section", { class: "export", "aria-label": "Export" });
   const buttons = KINDS.map((kind) => {
-    const button = el("button", { type: "button" }, kind.label);
-    button.addEventListener("click", async () => {
+    const made = button(kind.label, async () => {
       const name = fileName(s, kind.suffix);
       try {
         save(name, await kind.make(s, panel), kind.type);
@@ -74,8 +73,8 @@ export function exportPanel(s: State): HTMLElement {
         said.value = `Not saved. ${(error as Error).message}`;
       }
     });
-    watch(() => setAll(button, { disabled: blocked(s, kind) !== "" }));
-    return button;
+    watch(() => setAll(made, { disabled: blocked(s, kind) !== "" }));
+    return made;
   });
   watch(() => {
     status.textContent = blocked(s, KINDS[0]!) || said.value;
@@ -101,8 +100,7 @@ function blocked(s: State, { suffix }: Kind): string {
 function python(s: State, said: { value: string }): HTMLElement[] {
   const id = newId("python");
   const code = el("textarea", { id, readonly: true, rows: 8, spellcheck: "false" });
-  const button = el("button", { type: "button" }, "Copy as Python");
-  button.addEventListener("click", async () => {
+  const copy = button("Copy as Python", async () => {
     try {
       await navigator.clipboard.writeText(code.value);
       said.value = "The code is in the clipboard.";
@@ -117,7 +115,7 @@ function python(s: State, said: { value: string }): HTMLElement[] {
     code.value = s.veiled.value ? "" : pythonOf(s);
   });
   return [
-    el("p", {}, button, el("label", { for: id, class: "hint" }, "computes this map and opens this view, given e")),
+    el("p", {}, copy, el("label", { for: id, class: "hint" }, "computes this map and opens this view, given e")),
     code,
   ];
 }

@@ -1,6 +1,6 @@
 /** Which heads and which words count, with live counts and each option explained. */
 
-import { bind, type Control, checkbox, el, newId, segmented, slider, watch } from "../dom";
+import { bind, type Control, checkbox, el, newId, segmented, sentence, slider, watch } from "../dom";
 import type { Options } from "../filters";
 import { listed, plural } from "../format";
 import { needed } from "../maps";
@@ -57,14 +57,6 @@ function option(name: string, ...parts: HTMLElement[]): HTMLElement {
 function equation(...parts: string[]): HTMLElement {
   const tags = ["span", "i", "sub"] as const;
   return el("p", { class: "equation" }, ...parts.map((part, i) => el(tags[i % 3]!, {}, part)));
-}
-
-function sentence(text: () => string): HTMLElement {
-  const line = el("p", { class: "hint" });
-  watch(() => {
-    line.textContent = text();
-  });
-  return line;
 }
 
 function countText(s: State): string {
@@ -181,11 +173,11 @@ const compared = (level: Level): string =>
     : `the ${nameOf(level)}${level === "avg" ? " gradients" : " of its gradients"}`;
 
 const headSentence = (s: State) =>
-  sentence(() => {
-    return s.headFilter.value === "none"
+  sentence(() =>
+    s.headFilter.value === "none"
       ? "Off: every head of the chosen layers adds its map, whatever it reads."
-      : `A head counts by how much more it reads from the image than from the text (${compared(s.headFilter.value)} on each).`;
-  });
+      : `A head counts by how much more it reads from the image than from the text (${compared(s.headFilter.value)} on each).`,
+  );
 
 const fillerSentence = (s: State) =>
   sentence(() =>

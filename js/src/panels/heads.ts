@@ -1,7 +1,7 @@
 /** Which heads read the image: a matrix of layers × heads to look into, and to choose heads with. */
 
 import { batch, computed, signal } from "@preact/signals-core";
-import { bind, el, segmented, setAll, watch } from "../dom";
+import { bind, button, el, segmented, setAll, watch } from "../dom";
 import { headWeights, sensitivity, winner } from "../filters";
 import { number, piece, plural, quoted } from "../format";
 import { peakCell, rankOf } from "../maps";
@@ -179,15 +179,13 @@ function wonBy(s: State, positions: number[]): string {
 }
 
 function buttons(s: State): HTMLElement {
-  const all = el("button", { type: "button" }, "All heads");
-  const invert = el("button", { type: "button" }, "Invert");
-  const status = el("span", { class: "reason", role: "status" });
-  all.addEventListener("click", () => {
+  const all = button("All heads", () => {
     s.heads.value = null;
   });
-  invert.addEventListener("click", () => {
+  const invert = button("Invert", () => {
     s.heads.value = s.heads.value && new Set(without(everyHead(s), [...s.heads.value]));
   });
+  const status = el("span", { class: "reason", role: "status" });
   watch(() => {
     setAll(all, { "aria-pressed": String(!s.heads.value) });
     invert.disabled = !s.heads.value;

@@ -1,7 +1,7 @@
 /** The layer scrubber, and above it what each layer reads and would say. */
 
 import { computed, signal } from "@preact/signals-core";
-import { bind, checkbox, el, segmented, setAll, slider, watch } from "../dom";
+import { bind, button, type Control, checkbox, el, segmented, setAll, slider, watch } from "../dom";
 import { hasLevel, type Options, peakOf, sensitivity } from "../filters";
 import { listed, number } from "../format";
 import { allLayers, type LayerMode, type State } from "../state";
@@ -67,13 +67,12 @@ function setMode(s: State, mode: LayerMode): void {
 }
 
 function everything(s: State): HTMLElement {
-  const button = el("button", { type: "button" }, "All layers");
-  button.addEventListener("click", () => allLayers(s));
+  const all = button("All layers", () => allLayers(s));
   watch(() => {
     const [from, to] = s.options.value.layers;
-    setAll(button, { "aria-pressed": String(from === 0 && to === s.e.size.layers - 1) });
+    setAll(all, { "aria-pressed": String(from === 0 && to === s.e.size.layers - 1) });
   });
-  return button;
+  return all;
 }
 
 function rangeText(s: State): string {
@@ -152,25 +151,22 @@ function curve(s: State): HTMLElement {
     const known = readable(s.e, textSet.value) === textSet.value;
     legend.children[1]!.textContent = known ? "Text" : "Text (everything)";
   });
-  return el(
-    "figure",
-    {},
-    legend,
-    picture,
-    el(
-      "details",
-      {},
-      el("summary", {}, "What the lines say"),
-      el(
-        "p",
-        { class: "hint" },
-        "Each layer’s strongest head: how far one unit of attention on the image, or on the text, would move the word’s logit. " +
-          "Where the image’s line runs above the text’s, the layer reads the picture. Only the shaded layers enter map, filters and weights.",
-      ),
-      checkbox("Logarithmic", bind(logarithmic)),
-    ),
-  );
+  return el("figure", {}, legend, picture, explained(bind(logarithmic)));
 }
+
+const explained = (logarithmic: Control<boolean>): HTMLElement =>
+  el(
+    "details",
+    {},
+    el("summary", {}, "What the lines say"),
+    el(
+      "p",
+      { class: "hint" },
+      "Each layer’s strongest head: how far one unit of attention on the image, or on the text, would move the word’s logit. " +
+        "Where the image’s line runs above the text’s, the layer reads the picture. Only the shaded layers enter map, filters and weights.",
+    ),
+    checkbox("Logarithmic", logarithmic),
+  );
 
 function inWords(s: State, { visual, text }: Curve): string {
   const { layers } = s.e.header;

@@ -1,7 +1,7 @@
 /** What each layer would say if it were the last: the word's logit and rank, and the layer's own first words. */
 
 import { computed, signal } from "@preact/signals-core";
-import { el, watch } from "../dom";
+import { el, sentence, watch } from "../dom";
 import { listed, number, piece, quoted } from "../format";
 import type { State } from "../state";
 import { need } from "../wire";
@@ -34,7 +34,7 @@ export function lensOf(s: State, entry: number): Reading {
 
 export function lensChart(s: State): HTMLElement {
   if (!s.e.blocks.has("lens/rank"))
-    return hint(() => "How the word rises through the layers was not kept: dx.explain(…, lens=True) keeps it.");
+    return sentence(() => "How the word rises through the layers was not kept: dx.explain(…, lens=True) keeps it.");
   const entry = computed(() => s.shown.value.chosen[0]);
   const reading = computed(() => (entry.value === undefined ? null : lensOf(s, entry.value)));
   const pointed = signal<number | null>(null);
@@ -54,20 +54,12 @@ export function lensChart(s: State): HTMLElement {
   watch(() => {
     figure.hidden = !reading.value;
   });
-  const line = hint(() =>
+  const line = sentence(() =>
     reading.value
       ? atLayer(s, reading.value, pointed.value ?? s.options.value.layers[1])
       : "Choose a word to see how it rises through the layers.",
   );
   return el("div", { class: "lens" }, figure, line);
-}
-
-function hint(text: () => string): HTMLElement {
-  const line = el("p", { class: "hint" });
-  watch(() => {
-    line.textContent = text();
-  });
-  return line;
 }
 
 /** Rank 0 at the top, each tenfold as far below; a logit between its own least and largest. */

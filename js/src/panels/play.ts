@@ -1,7 +1,7 @@
 /** The layers passing by one after another. */
 
 import { batch, signal } from "@preact/signals-core";
-import { bind, checkbox, el, select, watch } from "../dom";
+import { bind, button, checkbox, el, select, watch } from "../dom";
 import { moveLayer, type State } from "../state";
 
 /** Layers per second. */
@@ -12,12 +12,11 @@ const CALM = 2000;
 export function playing(s: State): HTMLElement {
   const speed = signal<(typeof SPEEDS)[number]>("4");
   const loop = signal(false);
-  const button = el("button", { type: "button" });
-  button.addEventListener("click", () => {
+  const toggle = button("Play", () => {
     s.playing.value = !s.playing.value;
   });
   watch(() => {
-    button.textContent = s.playing.value ? "Pause" : "Play";
+    toggle.textContent = s.playing.value ? "Pause" : "Play";
   });
   watch(() => {
     if (!s.playing.value) return;
@@ -29,7 +28,7 @@ export function playing(s: State): HTMLElement {
   return el(
     "span",
     { class: "row" },
-    button,
+    toggle,
     select(
       "Speed",
       SPEEDS.map((value) => ({ value, label: `${value} per second` })),

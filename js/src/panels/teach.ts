@@ -1,7 +1,7 @@
 /** Lessons: captions that lead through views, with controls locked and guesses made before the map is shown. */
 
 import { batch, type Signal, signal, untracked } from "@preact/signals-core";
-import { el, fill, setAll, watch } from "../dom";
+import { button, el, fill, setAll, watch } from "../dom";
 import { plural, quoted } from "../format";
 import { viewOf } from "../history";
 import { builtInLesson } from "../lesson";
@@ -70,8 +70,8 @@ export function teachPanel(s: State, given: readonly LessonStep[]): HTMLElement 
   const figure = el("span", { class: "figure", role: "status" });
   const place = el("div");
   const locked = el("p", { class: "hint" }, "The other controls are locked for this step; Esc unlocks them.");
-  const back = button("Back", { class: "back" }, () => at.value && go(s, lesson, at.value - 1));
-  const next = button("", { class: "next" }, () => onward(s, lesson));
+  const back = button("Back", () => at.value && go(s, lesson, at.value - 1), { class: "back" });
+  const next = button("", () => onward(s, lesson), { class: "next" });
   fill(
     place,
     () => at.value,
@@ -124,16 +124,10 @@ function shown(s: State, lesson: Lesson, { text, quiz }: LessonStep): HTMLElemen
   return [el("p", { class: "caption", role: "status" }, text), ...(quiz ? [question(s, lesson, quiz)] : [])];
 }
 
-function button(label: string, attributes: Parameters<typeof el>[1], act: () => void): HTMLButtonElement {
-  const made = el("button", { type: "button", ...attributes }, label);
-  made.addEventListener("click", act);
-  return made;
-}
-
 function question(s: State, lesson: Lesson, quiz: Quiz): HTMLElement {
   const verdict = el("p", { class: "verdict", role: "status" });
   const choices = (quiz.choices ?? []).map((choice, i) => {
-    const made = button(choice, {}, () => s.veiled.value && answer(s, lesson, i));
+    const made = button(choice, () => s.veiled.value && answer(s, lesson, i));
     watch(() => made.setAttribute("aria-pressed", String(lesson.guess.value === i)));
     return made;
   });

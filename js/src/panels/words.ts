@@ -1,6 +1,6 @@
 /** The answer: words shaded by visual weight, chosen by click and key, and why some are silenced. */
 
-import { el, setAll, watch } from "../dom";
+import { button, el, setAll, watch } from "../dom";
 import { reason } from "../filters";
 import { listed, number, percent, piece, quoted } from "../format";
 import { entriesOf, explainedWords, nameOf, type State, wordAt, wordWeight } from "../state";
@@ -9,10 +9,10 @@ import type { Word } from "../wire";
 type How = "only" | "run" | "toggle";
 
 export function wordsPanel(s: State): HTMLElement {
-  const whole = el("button", { type: "button", class: "whole" }, "Whole answer");
-  whole.addEventListener("click", () => {
+  const act = () => {
     s.chosen.value = [];
-  });
+  };
+  const whole = button("Whole answer", act, { class: "whole" });
   watch(() => setAll(whole, { "aria-pressed": String(s.chosen.value.length === 0) }));
   return el(
     "section",
