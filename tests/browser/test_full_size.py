@@ -49,9 +49,7 @@ def test_fifty_words_are_seen_soon_and_a_steps_gradients_are_fetched_when_needed
     view.word(0).click()
     view.root.get_by_label("Positive gradients only").uncheck()  # the signs lie in each step's own gradients
     fetched = [view.page.evaluate(CHOOSE, word) for word in range(1, 12)]
-    print(
-        f"a step's 612 KB of gradients are seen after {statistics.median(fetched):.0f} ms, at most {max(fetched):.0f}"
-    )
-    assert statistics.median(fetched) < 200
+    print(f"a step's gradients are seen after {statistics.median(fetched):.0f} ms, at most {max(fetched):.0f} ms")
+    assert statistics.median(fetched) < 200 * SLACK
     want = build(**SIZE).heatmap(step=11, relu=False).values
     assert view.total() == pytest.approx(want.sum(), abs=float(0.005 * abs(want).max() * want.size**0.5))
