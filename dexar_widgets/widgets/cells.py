@@ -26,10 +26,8 @@ def note(widget: ipywidgets.Widget) -> bool:
     if not cell:
         return False
     with _lock:
-        first = not _made
         _made[widget.model_id] = (weakref.ref(widget), cell, request)
-    if first:
-        shell.events.register("pre_run_cell", _close_earlier)
+        shell.events.register("pre_run_cell", _close_earlier)  # once, however often
     return True
 
 
@@ -37,9 +35,9 @@ def forget(model_id: str) -> None:
     """A widget has closed; with the last one, nothing listens to the shell any more."""
     with _lock:
         last = _made.pop(model_id, None) is not None and not _made
-    shell = _shell()
-    if last and shell is not None and _close_earlier in shell.events.callbacks["pre_run_cell"]:
-        shell.events.unregister("pre_run_cell", _close_earlier)
+        shell = _shell()
+        if last and shell is not None and _close_earlier in shell.events.callbacks["pre_run_cell"]:
+            shell.events.unregister("pre_run_cell", _close_earlier)
 
 
 def loosen(widget: ipywidgets.Widget) -> None:
