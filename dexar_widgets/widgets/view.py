@@ -11,6 +11,7 @@ from traitlets import TraitError
 
 from dexar_widgets.figures import COLOUR_TABLES, DEFAULT_COLOURS
 from dexar_widgets.options import TEXT_SETS, Options, accept, fraction_of
+from dexar_widgets.widgets import messages
 from dexar_widgets.widgets.regions import outline_of
 
 if TYPE_CHECKING:
@@ -137,16 +138,16 @@ def _selection(view: "View", value: Any) -> Any:
 def _notes(_view: "View", value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple) or not all(isinstance(note, Mapping) for note in value):
         raise ValueError(f"{value!r} are no notes; expected a list of dicts, as `notes` has them.")
-    return [plain(note) for note in value]
+    return [_plain(note) for note in value]
 
 
 def _display(_view: "View", value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{value!r} is no choice of display; expected a dict, as `display` has it.")
-    return plain(value)
+    return _plain(value)
 
 
-def plain(value: Mapping[Any, Any]) -> dict[str, Any]:
+def _plain(value: Mapping[Any, Any]) -> dict[str, Any]:
     """A dict of names and plain values: text, numbers, flags, None, and lists of those."""
 
     def simple(item: Any) -> bool:
@@ -229,7 +230,7 @@ class View(anywidget.AnyWidget):
                 self.step = data.pop("step")
             super().set_state(data)
         except TraitError as error:
-            self.send({"dexar": 2, "id": "", "kind": "error", "message": str(error)})
+            messages.send(self, "error", "", message=str(error))
             self.send_state([name for name in sync_data if name in NAMES])
 
     @traitlets.observe("steps")
