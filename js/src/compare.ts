@@ -2,7 +2,7 @@
 
 import { type ColourName, type Scale, scaleOf } from "./colour";
 import { modelOf, type Side, unitOf } from "./facts";
-import type { Options } from "./filters";
+import { type Options, presetOptions } from "./filters";
 import { type CellMap, type Method, mapOf } from "./maps";
 import { entriesOf, explainedWords, type State } from "./state";
 import type { Explanation, Preset, Word } from "./wire";
@@ -70,7 +70,7 @@ export function rivals(s: State, picked: () => string): Rival[] {
     label,
     of: (side) => ({ ...side, method: value }),
   });
-  const presets = Object.entries(header.presets);
+  const presets = Object.keys(header.presets) as Preset[];
   return [
     ...s.sources.slice(1).map((e, i) => ({
       value: String(i + 1),
@@ -79,15 +79,8 @@ export function rivals(s: State, picked: () => string): Rival[] {
       of: (side: Side) => elsewhere(side, e, picked()),
     })),
     change("none", "Without filters", { headFilter: "none", fillerFilter: "none" }),
-    ...(presets.length < 2 ? [] : presets).map(([preset, spec]) =>
-      change(preset, `Preset ${preset}`, {
-        ...spec,
-        preset: preset as Preset,
-        heads: null,
-        headFilter: "max",
-        fillerFilter: "max",
-        relu: true,
-      }),
+    ...(presets.length < 2 ? [] : presets).map((preset) =>
+      change(preset, `Preset ${preset}`, presetOptions(s.e, preset)!),
     ),
     ...(header.attention ? [method("attention", "Raw attention"), method("dexar", "DEX-AR")] : []),
     ...(header.keep === "summary"

@@ -2,6 +2,14 @@
 
 import { effect, type Signal, untracked } from "@preact/signals-core";
 
+/** Where the arrow keys lead: [down, right]. */
+export const ARROWS: Record<string, [down: number, right: number]> = {
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+};
+
 let disposers: (() => void)[] | undefined;
 
 /** An effect that ends with the view it belongs to; what it returns runs before its next run and at the end. */

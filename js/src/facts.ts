@@ -10,6 +10,9 @@ export interface Side extends Pick<Shown, "options" | "chosen" | "method"> {
   e: Explanation;
 }
 
+/** Said in place of whatever would give the map away while a guess is asked for. */
+export const VEILED = "The map is hidden until the guess is made.";
+
 export const shownSide = (s: State): Side => ({ ...s.shown.value, e: s.e });
 
 /** What a map's numbers are; maps of one unit can be compared as they are. */

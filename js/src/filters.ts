@@ -61,6 +61,12 @@ function patched(e: Explanation, name: string): Numbers {
   return values;
 }
 
+/** All that a preset stands for; null where an explanation does not have it. */
+export function presetOptions(e: Explanation, preset: Preset): Options | null {
+  const spec = e.header.presets[preset];
+  return spec ? { ...spec, preset, heads: null, headFilter: "max", fillerFilter: "max", relu: true } : null;
+}
+
 const reading = (level: Level): Exclude<Level, "none"> => (level === "none" ? "max" : level);
 
 /** The part that a reading of a text set comes in. */

@@ -28,6 +28,11 @@ export function listed(items: string[], most = 6): string {
   return shown.length > 1 ? `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}` : (shown[0] ?? "");
 }
 
+/** A cell by its row and column, counted from 1. */
+export function cellName({ header: { grid } }: Explanation, cell: number): string {
+  return `row ${Math.floor(cell / grid.cols) + 1}, column ${(cell % grid.cols) + 1}`;
+}
+
 /** Where a cell lies, in words. */
 export function place(e: Explanation, cell: number): string {
   const { rows, cols } = e.header.grid;

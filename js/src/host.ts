@@ -49,6 +49,11 @@ export interface Host {
   page(): Promise<Uint8Array>;
 }
 
+/** Have parts brought, where some are missing; what fails is said in `problem`. */
+export function bring(host: Host, e: Explanation, missing: string[] | null): void {
+  if (missing?.length) host.want(e, missing).catch(() => {});
+}
+
 const refuse = () => Promise.reject(new Error("This copy has no model behind it: ask and check in a notebook."));
 
 /** A page by itself. */

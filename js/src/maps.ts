@@ -151,9 +151,13 @@ export function sequenceMap(e: Explanation, o: Options): CellMap {
   return out;
 }
 
+/** Entries of the chosen steps, or of all. */
+export const stepsInView = (e: Explanation, chosen: readonly number[]): readonly number[] =>
+  chosen.length ? chosen : e.header.steps.map((_, entry) => entry);
+
 /** What is looked at: the chosen steps' maps summed, or the whole answer's where none is chosen. */
 export function mapOf(e: Explanation, chosen: readonly number[], o: Options, method: Method): CellMap {
-  const steps = chosen.length ? chosen : e.header.steps.map((_, entry) => entry);
+  const steps = stepsInView(e, chosen);
   if (needed(e, steps, o, method)?.length !== 0) return new Float64Array(e.size.cells);
   return chosen.length || method === "attention" ? sumMap(e, steps, o, method) : sequenceMap(e, o);
 }

@@ -88,6 +88,12 @@ export function cellAt(header: Header, [x, y]: Point): number | null {
   return row >= 0 && row < rows && col >= 0 && col < cols ? row * cols + col : null;
 }
 
+/** The cell so many rows and columns away, held at the grid's edges. */
+export function cellBeside({ grid: { rows, cols } }: Header, cell: number, [down, right]: Point): number {
+  const hold = (at: number, count: number) => Math.max(0, Math.min(count - 1, at));
+  return hold(Math.floor(cell / cols) + down, rows) * cols + hold((cell % cols) + right, cols);
+}
+
 /** The border around cells, as an SVG path. */
 export function cellsPath(header: Header, cells: ReadonlySet<number>): string {
   const { cols } = header.grid;

@@ -2,9 +2,9 @@
 
 import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
-import { keptHeads, type Options, stepWeights } from "./filters";
-import type { Check, Host } from "./host";
-import { type CellMap, type Method, mapOf, needed, sumMap } from "./maps";
+import { keptHeads, type Options, presetOptions, stepWeights } from "./filters";
+import { bring, type Check, type Host } from "./host";
+import { type CellMap, type Method, mapOf, needed, stepsInView, sumMap } from "./maps";
 import { coverageOf, energyInside } from "./region";
 import type { Explanation, Level, Preset, Region, Word } from "./wire";
 
@@ -141,10 +141,7 @@ export function createState(sources: readonly Explanation[], host: Host): State 
     locked: signal(false),
   };
   const derived = derive(s);
-  const end = effect(() => {
-    const { missing } = derived.shown.value;
-    if (missing?.length) host.want(e, missing).catch(() => {}); // said in `problem`
-  });
+  const end = effect(() => bring(host, e, derived.shown.value.missing));
   return { ...s, ...derived, end };
 }
 
@@ -163,7 +160,7 @@ type Derived =
 function derive(s: Omit<State, Derived | "end">): Pick<State, Derived> {
   const { e } = s;
   const wanted = computed<Options>(() => wantedOptions(s));
-  const every = e.header.steps.map((_, entry) => entry);
+  const every = stepsInView(e, []);
   let last: Shown = { options: openingOptions(e), chosen: [], method: "dexar", missing: [] };
   const shown = computed<Shown>(() => {
     e.revision.value;
@@ -247,19 +244,19 @@ export function wordAt(e: Explanation, entry: number): Word | undefined {
   return e.header.words.find((word) => word.steps.includes(e.header.steps[entry]!));
 }
 
-/** Everything that a preset stands for, at once. */
+/** Choose all that a preset stands for, at once. */
 export function applyPreset(s: State, preset: Preset): void {
-  const spec = s.e.header.presets[preset];
-  if (!spec) return;
+  const o = presetOptions(s.e, preset);
+  if (!o) return;
   batch(() => {
-    s.preset.value = preset;
-    s.textSet.value = spec.textSet;
-    s.headFilter.value = "max";
-    s.fillerFilter.value = "max";
-    s.relu.value = true;
-    s.heads.value = null;
+    s.preset.value = o.preset;
+    s.textSet.value = o.textSet;
+    s.headFilter.value = o.headFilter;
+    s.fillerFilter.value = o.fillerFilter;
+    s.relu.value = o.relu;
+    s.heads.value = o.heads;
     s.layerMode.value = "range";
-    [s.from.value, s.to.value] = spec.layers;
+    [s.from.value, s.to.value] = o.layers;
   });
 }
 

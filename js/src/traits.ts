@@ -78,8 +78,6 @@ const TRAITS: Accessors = {
       if (from < 0 || to < from) return;
       s.from.value = from;
       s.to.value = to;
-      if (s.layerMode.value === "single" ? from !== to : s.layerMode.value === "cumulative" && from !== 0)
-        s.layerMode.value = "range";
     },
   },
   heads: {

@@ -134,7 +134,7 @@ describe("drawing on the image", () => {
       const map = sumMap(s.e, entries, s.options.value);
       expect(share).toBeCloseTo(map[3]! / map.reduce((a, b) => a + b, 0), 12);
     }
-    expect(said()[0]).toMatch(/^Row 1, column 4, of each word’s own energy: “.+” [\d.]+ % \(rank \d+\)/);
+    expect(said()[0]).toMatch(/^Share of each word’s energy in row 1, column 4: “.+” [\d.]+ % \(rank \d+\)/);
   });
 
   it("keeps what it knows to itself while a guess is asked for", () => {

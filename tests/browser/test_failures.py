@@ -109,7 +109,7 @@ def test_a_click_says_which_words_use_a_cell_and_they_light_up(open_failures):
     view, stage = open_failures(e)
     stage.draw("Cell", (250, 150))  # row 1, column 2 of 3 × 4
     line = view.text(".drawing [role=status]")
-    assert line.startswith("Row 2, column 3, ")
+    assert line.startswith("Share of each word’s energy in row 2, column 3: ")
     maps = {word.text: e.heatmap(step=list(word.steps)).values for word in e.generation.words}
     known = {word: values for word, values in maps.items() if values[1, 2] > 0}
     for word, values in known.items():
@@ -128,7 +128,8 @@ def test_keys_pick_a_cell_grow_a_box_and_clear(open_failures):
     view.page.locator(".stage canvas").focus()
     press("Enter" if view.page.locator(".cursor:visible").count() else "ArrowUp")  # the first arrow shows the peak
     press("Enter")
-    assert view.text(".drawing [role=status]").startswith(f"Row {row + 1}, column {col + 1}, ")
+    line = view.text(".drawing [role=status]")
+    assert line.startswith(f"Share of each word’s energy in row {row + 1}, column {col + 1}: ")
     down = "ArrowDown" if row == 0 else "ArrowUp"
     press(f"Shift+{down}")
     top = min(row, row + 1 if row == 0 else row - 1)

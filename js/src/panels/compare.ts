@@ -4,9 +4,10 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import { DIVERGING, gradient, paint, type Scale } from "../colour";
 import { agreement, type Pair, pairOf, type Rival, rivals } from "../compare";
 import { bind, el, fill, segmented, select, setAll, watch } from "../dom";
-import { type Side, settingsLine, shownSide, unitOf, wordsOf } from "../facts";
-import { number, percent } from "../format";
-import { type CellMap, needed, peakCell } from "../maps";
+import { type Side, settingsLine, shownSide, unitOf, VEILED, wordsOf } from "../facts";
+import { cellName, number, percent } from "../format";
+import { bring } from "../host";
+import { type CellMap, needed, peakCell, stepsInView } from "../maps";
 import { explainedWords, type State } from "../state";
 import type { Explanation } from "../wire";
 
@@ -58,19 +59,17 @@ function comparison(s: State, rival: ReadonlySignal<Rival>, scale: ReadonlySigna
     return typeof lack.value === "string" ? lack.value : "B’s numbers are on their way.";
   });
   watch(() => {
-    if (b.value && typeof lack.value !== "string" && lack.value.length)
-      s.host.want(b.value.e, lack.value).catch(() => {}); // said in `problem`
+    if (b.value && typeof lack.value !== "string") bring(s.host, b.value.e, lack.value);
   });
   return { pair, sameUnit, said };
 }
 
 /** What stands in the way of B's map: parts to fetch, or a sentence; empty if nothing does. */
 function obstacle(s: State, b: Side | null): string[] | string {
-  if (s.veiled.value) return "The map is hidden until the guess is made.";
+  if (s.veiled.value) return VEILED;
   if (!b) return "The other answer lacks this word: choose one of its own.";
   b.e.revision.value;
-  const steps = b.chosen.length ? b.chosen : b.e.header.steps.map((_, entry) => entry);
-  const missing = needed(b.e, steps, b.options, b.method);
+  const missing = needed(b.e, stepsInView(b.e, b.chosen), b.options, b.method);
   if (!missing)
     return 'B’s numbers were not kept: explain again with keep="full" (or attention=True), or choose fewer words.';
   if (missing.length && !s.host.connected.value) return "This copy does not hold B’s numbers; the kernel does.";
@@ -171,9 +170,7 @@ function legend(drawn: () => Drawn | null): HTMLElement {
 /** Where the two peak, and how far they agree. */
 function inWords({ sides, maps, difference }: Pair): string {
   const [a, b] = maps.map((map, i) => {
-    const { cols } = sides[i]!.e.header.grid;
-    const cell = peakCell(map);
-    return `row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}`;
+    return cellName(sides[i]!.e, peakCell(map));
   });
   const peaks = a === b ? `Both peak at ${a}.` : `A peaks at ${a}; B at ${b}.`;
   if (!difference) return `${peaks} Their grids differ, so cells cannot be set against each other.`;

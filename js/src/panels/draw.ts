@@ -1,10 +1,11 @@
 /** Drawing on the image: a cell to look up, a box or a lasso around a region; by mouse, pen, touch or keys. */
 
 import { batch, type Signal, signal } from "@preact/signals-core";
-import { bind, button, el, segmented, select, setAll, svg, watch } from "../dom";
-import { listed, number, quoted } from "../format";
-import { needed, peakCell, rankOf } from "../maps";
-import { boxOf, boxOfCells, cellAt, cellsPath, energyInside, outlinePath, type Point } from "../region";
+import { ARROWS, bind, button, el, segmented, select, setAll, svg, watch } from "../dom";
+import { cellName, listed, number, quoted } from "../format";
+import { bring } from "../host";
+import { needed, peakCell, rankOf, stepsInView } from "../maps";
+import { boxOf, boxOfCells, cellAt, cellBeside, cellsPath, energyInside, outlinePath, type Point } from "../region";
 import type { State } from "../state";
 import type { Word } from "../wire";
 
@@ -124,20 +125,18 @@ function followPointer(s: State, stage: HTMLElement, mode: Signal<Mode>): void {
 
 /** Before the map's own keys: Enter picks the cell under the cursor, Shift with arrows grows a box from there. */
 function followKeys(s: State, stage: HTMLElement): void {
-  const { rows, cols } = s.e.header.grid;
   let anchor: number | null = null;
-  const grow = ([down, right]: Point) => {
+  const grow = (move: Point) => {
     const from = s.cell.value ?? peakCell(s.map.value);
     anchor ??= from;
-    const hold = (place: number, count: number) => Math.max(0, Math.min(count - 1, place));
-    const to = hold(Math.floor(from / cols) + down, rows) * cols + hold((from % cols) + right, cols);
+    const to = cellBeside(s.e.header, from, move);
     batch(() => {
       s.cell.value = to;
       s.region.value = boxOfCells(s.e.header, anchor!, to);
     });
   };
   const act = ({ key, shiftKey }: KeyboardEvent): boolean => {
-    const move = MOVES[key];
+    const move = ARROWS[key];
     if (move && shiftKey) grow(move);
     else if (key === "Enter" && s.cell.value !== null) pick(s, s.cell.value);
     else if (key === "Escape" && (s.region.value || s.picked.value !== null)) wipe(s);
@@ -158,8 +157,6 @@ function followKeys(s: State, stage: HTMLElement): void {
 /** Locked by a lesson that does not ask for a guess. */
 const isResting = (s: State): boolean => s.locked.value && !s.veiled.value;
 
-const MOVES: Record<string, Point> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-
 /** Look a cell up; the same again puts it away. */
 function pick(s: State, cell: number | null): void {
   s.picked.value = cell === s.picked.value ? null : cell;
@@ -176,9 +173,7 @@ function wipe(s: State): void {
 function wantMaps(s: State): void {
   if (!s.region.value && s.picked.value === null) return;
   const { options, method } = s.shown.value;
-  const every = s.e.header.steps.map((_, entry) => entry);
-  const missing = needed(s.e, every, options, method);
-  if (missing?.length) s.host.want(s.e, missing).catch(() => {}); // said in `problem`
+  bring(s.host, s.e, needed(s.e, stepsInView(s.e, []), options, method));
 }
 
 function line(text: () => string): HTMLElement {
@@ -211,10 +206,9 @@ function largestFirst(words: Iterable<[Word, number]>, say: (word: Word, share: 
 function lookedUp(s: State): string {
   const cell = s.picked.value;
   if (cell === null || s.veiled.value) return "";
-  const { cols } = s.e.header.grid;
   const rank = (word: Word) => rankOf(s.wordMaps.value.get(word)!, cell);
   const words = largestFirst(s.lookup.value!, (word, share) => `${shareText(share)} (rank ${rank(word)})`);
-  return `Row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}, of each word’s own energy: ${words}.`;
+  return `Share of each word’s energy in ${cellName(s.e, cell)}: ${words}.`;
 }
 
 function covered(s: State): string {

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals-core";
 import { button, el, newId, setAll, watch } from "../dom";
 import { save } from "../download";
-import { layersOf, modelOf, shownSide, wordsOf } from "../facts";
+import { layersOf, modelOf, shownSide, VEILED, wordsOf } from "../facts";
 import { markup, pngOf, svgOf } from "../figure";
 import { csvOf, npzOf } from "../numbers";
 import { pythonOf } from "../python";
@@ -90,7 +90,7 @@ export function exportPanel(s: State): HTMLElement {
 
 /** Why a file cannot be made now; empty if it can. */
 function blocked(s: State, { suffix }: Kind): string {
-  if (s.veiled.value) return "The map is hidden until the guess is made.";
+  if (s.veiled.value) return VEILED;
   if (suffix === "html") return s.host.connected.value || ownPage() ? "" : "A page needs the kernel.";
   return s.shown.value.missing?.length === 0
     ? ""

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals-core";
 import { bind, button, el, fill, segmented, watch } from "../dom";
 import { save } from "../download";
 import { number } from "../format";
-import type { Check } from "../host";
+import { bring, type Check } from "../host";
 import { type CellMap, type Method, mapOf, needed } from "../maps";
 import { quote } from "../numbers";
 import { energyInside, NATS, originOf, pointsAt, TIMES } from "../region";
@@ -61,7 +61,7 @@ function registers(s: State): HTMLElement {
 function massOf(s: State, method: Method, only: CellMap): number {
   const { options, chosen } = s.shown.value;
   const missing = needed(s.e, s.steps.value, options, method);
-  if (missing?.length) s.host.want(s.e, missing).catch(() => {}); // said in `problem`
+  bring(s.host, s.e, missing);
   return missing?.length === 0 ? energyInside(mapOf(s.e, chosen, options, method), only) : Number.NaN;
 }
 

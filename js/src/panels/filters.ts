@@ -1,7 +1,7 @@
 /** Which heads and which words count, with live counts and each option explained. */
 
 import { bind, type Control, checkbox, el, newId, segmented, sentence, slider, watch } from "../dom";
-import type { Options } from "../filters";
+import { type Options, presetOptions } from "../filters";
 import { listed, plural } from "../format";
 import { needed } from "../maps";
 import { applyPreset, nameOf, type State } from "../state";
@@ -91,14 +91,7 @@ function presetOption(s: State): HTMLElement {
       ? "As in the paper: every layer; each word’s map is scaled 0–1 before the words are weighted and summed."
       : "As in the authors’ code: the last ten layers, the last one normed twice; maps are summed unscaled; the first text token after the image is left out.",
   );
-  const change = (value: string): Partial<Options> => ({
-    ...presets[value as Preset],
-    preset: value as Preset,
-    headFilter: "max",
-    fillerFilter: "max",
-    relu: true,
-    heads: null,
-  });
+  const change = (value: string) => presetOptions(s.e, value as Preset)!;
   return option("Preset", control, said, presetEquation(s), limits(s, control, change));
 }
 

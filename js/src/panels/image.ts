@@ -2,11 +2,12 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { DIVERGING, gradient, paint, type Scale, SEQUENTIAL } from "../colour";
-import { bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
+import { ARROWS, bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
 import { unitOf } from "../facts";
 import { number, percent } from "../format";
+import { bring } from "../host";
 import { extent, peakCell, tensorName, upsample } from "../maps";
-import { cellBox } from "../region";
+import { cellBeside, cellBox } from "../region";
 import { isShared, shownScale } from "../scale";
 import type { State } from "../state";
 import { drawing } from "./draw";
@@ -163,7 +164,7 @@ function wantHeads(s: State): void {
   const { chosen, method } = s.shown.value;
   if (s.cell.value === null || method !== "dexar" || !s.host.connected.value || s.e.header.keep === "summary") return;
   const missing = chosen.map((step) => tensorName(s.e, step)).filter((name) => !s.e.blocks.has(name));
-  if (chosen.length < 4 && missing.length) s.host.want(s.e, missing).catch(() => {}); // said in `problem`
+  if (chosen.length < 4) bring(s.host, s.e, missing);
 }
 
 function placeCursor(s: State, cursor: HTMLElement): void {
@@ -196,15 +197,12 @@ function follow(s: State, canvas: HTMLCanvasElement): void {
     s.cell.value = null;
   });
   canvas.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const move = ARROWS[event.key];
     if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    const cell = s.cell.value ?? peakCell(s.map.value);
-    const hold = (at: number, count: number) => Math.max(0, Math.min(count - 1, at));
-    const started = s.cell.value !== null;
-    const row = hold(Math.floor(cell / cols) + (started ? move[0]! : 0), rows);
-    s.cell.value = row * cols + hold((cell % cols) + (started ? move[1]! : 0), cols);
+    const { value } = s.cell;
+    s.cell.value = value === null ? peakCell(s.map.value) : cellBeside(s.e.header, value, move);
   });
 }
 

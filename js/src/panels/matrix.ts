@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals-core";
 import { type ColourName, gradient, indexOf, type Scale, scaleOf, table } from "../colour";
-import { el, setAll, watch } from "../dom";
+import { ARROWS, el, setAll, watch } from "../dom";
 import { number } from "../format";
 
 /** A square, row 0 on top; −1 stands for the label of the whole row, or column. */
@@ -129,13 +129,6 @@ function point(m: Matrix, box: HTMLElement, find: (event: MouseEvent) => Place |
   });
 }
 
-const MOVES: Record<string, [number, number]> = {
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-};
-
 /** Arrow keys move the cursor, beyond the first square onto the label; Enter and Space act. */
 function walk(m: Matrix, canvas: HTMLElement, mark: HTMLElement, cursor: Cursor): void {
   canvas.addEventListener("focus", () => {
@@ -146,7 +139,7 @@ function walk(m: Matrix, canvas: HTMLElement, mark: HTMLElement, cursor: Cursor)
   });
   canvas.addEventListener("keydown", (event) => {
     const at = cursor.value ?? { row: 0, col: 0 };
-    const move = MOVES[event.key];
+    const move = ARROWS[event.key];
     const acts = event.key === "Enter" || event.key === " ";
     if ((!move && !acts) || event.metaKey || event.altKey || (move && event.ctrlKey)) return;
     event.preventDefault();

@@ -1,6 +1,7 @@
 /** The map in words: as a whole, and cell by cell. */
 
-import { number, percent, place } from "../format";
+import { VEILED } from "../facts";
+import { cellName, number, percent, place } from "../format";
 import { extent, halfEnergyCells, peakCell, rankOf, topHeads } from "../maps";
 import { cellBox, energyInside } from "../region";
 import type { State } from "../state";
@@ -8,7 +9,7 @@ import type { State } from "../state";
 /** What the map shows, in a few sentences. */
 export function summary(s: State): string {
   const { missing } = s.shown.value;
-  if (s.veiled.value) return "The map is hidden until the guess is made.";
+  if (s.veiled.value) return VEILED;
   if (missing === null)
     return 'The numbers for this choice were not kept: explain again with keep="full", or choose fewer words.';
   return (missing.length ? `${waiting(s)} ` : "") + ofMap(s);
@@ -25,10 +26,9 @@ function ofMap(s: State): string {
   if (low === 0 && high === 0) return emptiness(s);
   if (low === high) return "The map has the same value everywhere: it points at nothing.";
   const cell = peakCell(map);
-  const { cols } = s.e.header.grid;
   const cover = s.coverage.value;
   return (
-    `Peak ${number(map[cell]!)} at row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}, ${place(s.e, cell)}. ` +
+    `Peak ${number(map[cell]!)} at ${cellName(s.e, cell)}, ${place(s.e, cell)}. ` +
     `Half of the map’s energy lies in ${halfEnergyCells(map)} of ${map.length} cells.` +
     (cover ? ` The region holds ${percent(energyInside(map, cover))} of it.` : "")
   );
@@ -44,10 +44,9 @@ function emptiness(s: State): string {
 
 /** One cell: where it is, its value and rank, and the heads that contribute most. */
 export function reading(s: State, cell: number): string {
-  const { cols } = s.e.header.grid;
   const [x, y, wide, high] = cellBox(s.e.header, cell);
   const parts = [
-    `row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}`,
+    cellName(s.e, cell),
     `pixels ${Math.round(x)}–${Math.round(x + wide)} × ${Math.round(y)}–${Math.round(y + high)}`,
   ];
   if (s.veiled.value) return parts.join(" · ");

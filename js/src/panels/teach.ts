@@ -2,7 +2,7 @@
 
 import { batch, type Signal, signal, untracked } from "@preact/signals-core";
 import { button, el, fill, setAll, watch } from "../dom";
-import { plural, quoted } from "../format";
+import { cellName, plural, quoted } from "../format";
 import { viewOf } from "../history";
 import { builtInLesson } from "../lesson";
 import { extent, rankOf } from "../maps";
@@ -160,12 +160,12 @@ function judgeChoice(_: State, { choices, answer: right }: Quiz, guess: number):
 /** How near a cell is: its rank on the map, and whether it lies in the box that was asked for. */
 function judgeCell(s: State, { answer: box }: Quiz, cell: number): string {
   if (cell < 0) return "";
-  const { rows, cols } = s.e.header.grid;
   const [low, high] = extent(s.map.value);
   const ranked = s.shown.value.missing?.length === 0 && low < high;
   const rank = rankOf(s.map.value, cell);
-  const near = !ranked ? "is on no map" : rank === 1 ? "is the map’s peak" : `has rank ${rank} of ${rows * cols} cells`;
-  const where = `Your guess, row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}, ${near}.`;
+  const there = rank === 1 ? "is the map’s peak" : `has rank ${rank} of ${s.e.size.cells} cells`;
+  const near = ranked ? there : "is on no map";
+  const where = `Your guess, ${cellName(s.e, cell)}, ${near}.`;
   if (!Array.isArray(box)) return where;
   return `${where} It ${cellCoverage(s.e.header, box)[cell]! > 0 ? "lies in" : "misses"} the part that was asked for.`;
 }
