@@ -1,14 +1,13 @@
 // @vitest-environment happy-dom
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { agreement, pairOf, shares } from "../src/compare";
-import { scoped } from "../src/dom";
 import type { Side } from "../src/facts";
-import { pageHost } from "../src/host";
 import { mapOf } from "../src/maps";
 import { comparePanel } from "../src/panels/compare";
-import { createState, type State } from "../src/state";
-import { type Explanation, open } from "../src/wire";
+import type { State } from "../src/state";
+import { type Explanation, open as read } from "../src/wire";
 import { explanation, golden, optionsOf } from "./golden";
+import { connected, open, state } from "./panel";
 
 const map = (...values: number[]): Float64Array => Float64Array.from(values);
 
@@ -39,21 +38,9 @@ describe("two maps", () => {
   });
 });
 
-let end = () => {};
-afterEach(() => {
-  end();
-  document.body.replaceChildren();
-});
-
 function show(...sources: Explanation[]): [State, HTMLElement] {
-  const s = createState(sources, pageHost());
-  const [panel, stop] = scoped(() => comparePanel(s));
-  document.body.append(panel);
-  end = () => {
-    stop();
-    s.end();
-  };
-  return [s, panel];
+  const s = state(sources);
+  return [s, open(s, comparePanel)];
 }
 
 const choose = (panel: Element, label: string, value: string): void => {
@@ -73,7 +60,7 @@ const said = (panel: Element): string => panel.querySelector("[role=status]")!.t
 /** The same answer with its words in another order, and other numbers: the golden case of another seed. */
 function otherAnswer(): Explanation {
   const { document, payload } = golden("delta_near_zero");
-  const [e] = open(
+  const [e] = read(
     document,
     Uint8Array.from(atob(payload), (letter) => letter.charCodeAt(0)),
   );
@@ -170,21 +157,15 @@ describe("the comparison", () => {
     const full = new Map(other.blocks);
     for (const name of [...other.blocks.keys()]) if (name.includes("tensor/")) other.blocks.delete(name);
     const asked: unknown[] = [];
-    const host = { ...pageHost(), connected: { value: true } as never };
-    host.want = (of, parts) => {
+    const host = connected((of, parts) => {
       asked.push([of.source, parts]);
       for (const [name, block] of full) of.blocks.set(name, block);
       of.revision.value++;
-      return Promise.resolve();
-    };
-    const s = createState([e, other], host);
+    });
+    const s = state([e, other], host);
     s.chosen.value = [1];
     s.relu.value = false;
-    const [panel, stop] = scoped(() => comparePanel(s));
-    end = () => {
-      stop();
-      s.end();
-    };
+    const panel = open(s, comparePanel);
     expect(asked).toEqual([[1, ["tensor/1"]]]);
     expect(drawn(panel)[1]).toBe(sum(mapOf(other, [1], s.options.value, "dexar")));
   });

@@ -1,37 +1,12 @@
 // @vitest-environment happy-dom
-import { afterEach, describe, expect, it } from "vitest";
-import { scoped } from "../src/dom";
+import { describe, expect, it } from "vitest";
 import { winner } from "../src/filters";
-import { type Host, pageHost } from "../src/host";
 import { obstacle } from "../src/panels/filters";
 import { chooseHeads, headOrder, headsPanel, headValues, statusText, verdict } from "../src/panels/heads";
-import { createState, type State } from "../src/state";
-import type { Explanation } from "../src/wire";
 import { difference, explanation, golden, quantised } from "./golden";
-
-const ends: (() => void)[] = [];
-
-function state(e: Explanation, host: Host = pageHost()): State {
-  const s = createState([e], host);
-  ends.push(s.end);
-  return s;
-}
-
-function open(s: State): HTMLElement {
-  const [panel, end] = scoped(() => headsPanel(s));
-  ends.push(end);
-  document.body.append(panel);
-  return panel;
-}
-
-afterEach(() => {
-  for (const end of ends.splice(0)) end();
-  document.body.replaceChildren();
-});
+import { connected, open, press, state } from "./panel";
 
 const matrix = (panel: HTMLElement) => panel.querySelector<HTMLCanvasElement>(".matrix canvas")!;
-const press = (panel: HTMLElement, key: string, more: KeyboardEventInit = {}) =>
-  matrix(panel).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more }));
 const said = (panel: HTMLElement) => panel.querySelector(".readout")!.textContent!;
 
 describe("the values of heads", () => {
@@ -140,26 +115,26 @@ describe("a head", () => {
 describe("the heads panel", () => {
   it("is walked with arrow keys, labels included, and read in words", () => {
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, headsPanel);
     expect(matrix(panel).getAttribute("aria-label")).toMatch(/^Weight δ: largest in layer \d, head \d/);
-    press(panel, "ArrowDown");
+    press(matrix(panel), "ArrowDown");
     expect(said(panel)).toMatch(/^layer 1, head 0 · rank \d of 6 · δ /);
-    press(panel, "ArrowRight");
-    press(panel, "Enter");
+    press(matrix(panel), "ArrowRight");
+    press(matrix(panel), "Enter");
     expect([...s.heads.value!]).toEqual([3]);
     expect(statusText(s)).toBe("Only layer 1, head 1 is on.");
-    press(panel, "ArrowLeft");
-    press(panel, "ArrowLeft");
+    press(matrix(panel), "ArrowLeft");
+    press(matrix(panel), "ArrowLeft");
     expect(said(panel)).toBe("layer 1 · 1 of 2 heads on");
-    press(panel, "Enter");
+    press(matrix(panel), "Enter");
     expect([...s.heads.value!]).toEqual([2, 3]);
-    press(panel, " ");
+    press(matrix(panel), " ");
     expect(s.heads.value).toBeNull();
   });
 
   it("lists the largest heads in a table whose rows keep the focus", () => {
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, headsPanel);
     const [first] = panel.querySelectorAll<HTMLButtonElement>("tbody button");
     const order = headOrder(headValues(s, "delta"), 6, "value");
     expect(first!.textContent).toBe(`layer ${Math.floor(order[0]! / 2)}, head ${order[0]! % 2}`);
@@ -172,7 +147,7 @@ describe("the heads panel", () => {
 
   it("turns the choice around, and back to all", () => {
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, headsPanel);
     const [all, invert] = [...panel.querySelectorAll("button")].filter(({ textContent }) =>
       ["All heads", "Invert"].includes(textContent!),
     );
@@ -187,8 +162,8 @@ describe("the heads panel", () => {
   it("reads, but does not choose, where single heads were not kept or do not travel", () => {
     for (const e of [explanation("summary_only"), quantised(explanation("ordinary"))]) {
       const s = state(e);
-      const panel = open(s);
-      press(panel, "Enter");
+      const panel = open(s, headsPanel);
+      press(matrix(panel), "Enter");
       expect(s.heads.value).toBeNull();
       expect(statusText(s)).toMatch(/^Choosing heads: (only sums over heads were kept|not in this copy)/);
       expect(said(panel)).toContain("layer 2, head 0");
@@ -198,8 +173,7 @@ describe("the heads panel", () => {
 
   it("asks a kernel for what is missing, and says that it comes", () => {
     const asked: string[][] = [];
-    const host = { ...pageHost(), connected: { value: true } } as unknown as Host;
-    host.want = async (_, parts) => void asked.push(parts);
+    const host = connected((_, parts) => asked.push(parts));
     const s = state(quantised(explanation("ordinary")), host);
     s.chosen.value = [1, 2];
     expect(obstacle(s, { heads: new Set([0]) })).toBe("");

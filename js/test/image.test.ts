@@ -1,54 +1,18 @@
 // @vitest-environment happy-dom
-
-import { signal } from "@preact/signals-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { scoped } from "../src/dom";
-import { type Host, pageHost } from "../src/host";
 import { extent, percentile, tokenMap } from "../src/maps";
 import { imagePanel } from "../src/panels/image";
 import { reading, summary } from "../src/panels/reading";
 import { shownScale } from "../src/scale";
-import { createState, type State } from "../src/state";
-import type { Explanation } from "../src/wire";
 import { difference, explanation, golden, quantised } from "./golden";
-
-const ends: (() => void)[] = [];
-
-function state(e: Explanation, host: Host = pageHost()): State {
-  const s = createState([e], host);
-  ends.push(s.end);
-  return s;
-}
-
-function open(s: State): HTMLElement {
-  const [panel, end] = scoped(() => imagePanel(s));
-  ends.push(end);
-  document.body.append(panel);
-  return panel;
-}
+import { connected, open, state } from "./panel";
 
 afterEach(() => {
-  for (const end of ends.splice(0)) end();
-  document.body.replaceChildren();
   vi.restoreAllMocks();
 });
 
 const text = (panel: HTMLElement, selector: string) => panel.querySelector(selector)!.textContent;
 const ticks = (panel: HTMLElement) => [...panel.querySelectorAll(".ticks span")].map(({ textContent }) => textContent);
-
-/** A kernel that notes what it is asked for. */
-function kernel(): Host & { asked: string[] } {
-  const asked: string[] = [];
-  return {
-    ...pageHost(),
-    asked,
-    connected: signal(true),
-    want: (_, parts) => {
-      asked.push(...parts);
-      return Promise.resolve();
-    },
-  };
-}
 
 describe("the colours", () => {
   it("span the map, or every word's map by one scale", () => {
@@ -69,7 +33,7 @@ describe("the colours", () => {
   it("end at a percentile, which the legend says", () => {
     const s = state(explanation("ordinary"));
     s.chosen.value = [1];
-    const panel = open(s);
+    const panel = open(s, imagePanel);
     expect(ticks(panel)[2]).not.toContain("≥");
     s.display.value = { ...s.display.value, clip: 90 };
     expect(shownScale(s).high).toBeCloseTo(percentile(s.map.value, 90), 12);
@@ -78,7 +42,7 @@ describe("the colours", () => {
 
   it("say their unit, and diverge about zero for signed gradients", () => {
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, imagePanel);
     expect(text(panel, ".unit")).toBe("sum of words’ maps, each scaled 0–1, times word weight");
     s.chosen.value = [1];
     s.relu.value = false;
@@ -95,7 +59,7 @@ describe("the overlay", () => {
     vi.stubGlobal("requestAnimationFrame", (draw: FrameRequestCallback) => frames.set(++serial, draw) && serial);
     vi.stubGlobal("cancelAnimationFrame", (id: number) => frames.delete(id));
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, imagePanel);
     s.chosen.value = [1];
     s.opacity.value = 0.5;
     s.to.value = 1;
@@ -108,7 +72,7 @@ describe("the overlay", () => {
 
   it("is hidden, words and all, until a guess is made", () => {
     const s = state(explanation("ordinary"));
-    const panel = open(s);
+    const panel = open(s, imagePanel);
     s.veiled.value = true;
     s.cell.value = 3;
     expect(panel.querySelector("canvas")!.getAttribute("aria-label")).toBe(
@@ -119,9 +83,9 @@ describe("the overlay", () => {
   });
 
   it("can be the attention itself, where its rows were kept", () => {
-    expect(open(state(explanation("ordinary"))).textContent).not.toContain("Raw attention");
+    expect(open(state(explanation("ordinary")), imagePanel).textContent).not.toContain("Raw attention");
     const s = state(explanation("with_attention"));
-    const panel = open(s);
+    const panel = open(s, imagePanel);
     panel.querySelector<HTMLInputElement>("input[value=attention]")!.click();
     expect(s.method.value).toBe("attention");
     expect(difference(s.map.value, golden("with_attention").attention[0]!.map)).toBeLessThan(0.005);
@@ -144,7 +108,10 @@ describe("the summary", () => {
 
   it("says that numbers are on their way, or not in this copy", () => {
     const e = quantised(explanation("ordinary"));
-    const s = state(e, kernel());
+    const s = state(
+      e,
+      connected(() => {}),
+    );
     s.heads.value = new Set([0]);
     s.chosen.value = [1];
     expect(summary(s)).toMatch(/^The numbers for this choice are on their way; .* Peak/);
@@ -170,18 +137,19 @@ describe("a cell's reading", () => {
   });
 
   it("asks a kernel for the step's gradients once a cell is pointed at", () => {
-    const host = kernel();
+    const asked: string[] = [];
+    const host = connected((_, parts) => asked.push(...parts));
     const s = state(quantised(explanation("ordinary")), host);
-    open(s);
+    open(s, imagePanel);
     s.chosen.value = [2, 3];
-    expect(host.asked).toEqual([]);
+    expect(asked).toEqual([]);
     s.cell.value = 4;
-    expect(host.asked).toEqual(["tensor/2", "tensor/3"]);
+    expect(asked).toEqual(["tensor/2", "tensor/3"]);
   });
 
   it("stays when a finger lifts, and goes when a mouse leaves", () => {
     const s = state(explanation("ordinary"));
-    const canvas = open(s).querySelector<HTMLCanvasElement>(".stage canvas")!;
+    const canvas = open(s, imagePanel).querySelector<HTMLCanvasElement>(".stage canvas")!;
     vi.spyOn(canvas, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 400, 300));
     const at = { clientX: 150, clientY: 250, bubbles: true };
     canvas.dispatchEvent(new PointerEvent("pointerdown", { ...at, pointerType: "touch" }));

@@ -1,21 +1,16 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { scoped } from "../src/dom";
-import { pageHost } from "../src/host";
 import { layersPanel } from "../src/panels/layers";
 import { lensOf } from "../src/panels/lens";
-import { createState, type State } from "../src/state";
+import type { State } from "../src/state";
 import { difference, explanation, golden } from "./golden";
+import { close, open, state } from "./panel";
 
 let s: State;
-let end: () => void;
 
-function open(name: string): HTMLElement {
-  s = createState([explanation(name)], pageHost());
-  const [panel, unwatch] = scoped(() => layersPanel(s));
-  end = unwatch;
-  document.body.append(panel);
-  return panel;
+function show(name: string): HTMLElement {
+  s = state(explanation(name));
+  return open(s, layersPanel);
 }
 
 beforeEach(() => {
@@ -23,9 +18,6 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  end();
-  s.end();
-  document.body.replaceChildren();
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
@@ -37,7 +29,7 @@ const motion = (reduced: boolean) =>
 
 describe("play", () => {
   it("goes one layer at a time from the first and stops at the last", () => {
-    const panel = open("twelve_layers");
+    const panel = show("twelve_layers");
     button(panel, "Play").click();
     expect([s.layerMode.value, s.to.value]).toEqual(["single", 0]);
     vi.advanceTimersByTime(250 * 3);
@@ -50,7 +42,7 @@ describe("play", () => {
   });
 
   it("starts again where it loops, and pauses where asked", () => {
-    const panel = open("twelve_layers");
+    const panel = show("twelve_layers");
     s.layerMode.value = "cumulative";
     s.to.value = 10;
     [...panel.querySelectorAll("label")].find(({ textContent }) => textContent === "Loop")!.click();
@@ -63,7 +55,7 @@ describe("play", () => {
   });
 
   it("moves a range as it is", () => {
-    const panel = open("twelve_layers");
+    const panel = show("twelve_layers");
     s.from.value = 9;
     s.to.value = 11;
     button(panel, "Play").click();
@@ -74,7 +66,7 @@ describe("play", () => {
 
   it("takes two seconds for a layer where motion is unwelcome", () => {
     motion(true);
-    button(open("twelve_layers"), "Play").click();
+    button(show("twelve_layers"), "Play").click();
     vi.advanceTimersByTime(1999);
     expect(s.to.value).toBe(0);
     vi.advanceTimersByTime(1);
@@ -82,14 +74,14 @@ describe("play", () => {
   });
 
   it("ends with the view", () => {
-    button(open("twelve_layers"), "Play").click();
-    end();
+    button(show("twelve_layers"), "Play").click();
+    close();
     vi.advanceTimersByTime(5000);
     expect(s.to.value).toBe(0);
   });
 
   it("does not tell a screen reader every layer", () => {
-    const panel = open("twelve_layers");
+    const panel = show("twelve_layers");
     const name = panel.querySelector(".head [role=status]")!;
     expect(name.hasAttribute("aria-live")).toBe(false);
     button(panel, "Play").click();
@@ -99,7 +91,7 @@ describe("play", () => {
 
 describe("the curve", () => {
   it("is not drawn anew while only the layers change", () => {
-    const panel = open("twelve_layers");
+    const panel = show("twelve_layers");
     const line = () => panel.querySelector("polyline.visual");
     const before = line();
     s.to.value = 5;
@@ -113,7 +105,7 @@ describe("the curve", () => {
 
 describe("the lens", () => {
   it("has Python's logits, ranks and words", () => {
-    open("with_attention");
+    show("with_attention");
     const { logit, rank, top } = golden("with_attention").lens!;
     const { steps, layers } = s.e.size;
     const read = Array.from({ length: steps }, (_, entry) => lensOf(s, entry));
@@ -129,7 +121,7 @@ describe("the lens", () => {
   });
 
   it("tells the last chosen layer's rank, logit and first words", () => {
-    const panel = open("with_attention");
+    const panel = show("with_attention");
     expect(panel.querySelector(".lens")!.textContent).toContain("Choose a word");
     s.chosen.value = [1];
     const { rank, top } = golden("with_attention").lens!;
@@ -144,6 +136,6 @@ describe("the lens", () => {
   });
 
   it("that was not kept says how to get it", () => {
-    expect(open("ordinary").textContent).toContain("dx.explain(…, lens=True)");
+    expect(show("ordinary").textContent).toContain("dx.explain(…, lens=True)");
   });
 });

@@ -97,6 +97,18 @@ describe("a view of a model", () => {
     expect(place.querySelector(".layers .figure")!.textContent).toBe("layer 1 of 0–2");
   });
 
+  it("reads a run of layers by their mode, as Python does, and whatever came first", async () => {
+    const [, place] = await start({ ...carried("ordinary"), layer_mode: "single", layers: [0, 2] });
+    const figure = place.querySelector(".layers .figure")!;
+    expect(figure.textContent).toBe("layer 2 of 0–2");
+    const [model, other] = await start();
+    model.update({ layer_mode: "cumulative" });
+    await settle();
+    model.update({ layers: [1, 1] });
+    await settle();
+    expect(other.querySelector(".layers .figure")!.textContent).toBe("layers 0–1 of 0–2");
+  });
+
   it("stays together with the other views of it", async () => {
     const [model, first] = await start();
     const second = show(model);

@@ -1,35 +1,24 @@
 // @vitest-environment happy-dom
-import { afterEach, describe, expect, it } from "vitest";
-import { scoped } from "../src/dom";
-import { pageHost } from "../src/host";
+import { describe, expect, it } from "vitest";
 import { wordsPanel } from "../src/panels/words";
-import { createState, type State } from "../src/state";
+import type { State } from "../src/state";
 import { explanation } from "./golden";
+import { open, press, state } from "./panel";
 
 let s: State;
-let end: () => void;
 let panel: HTMLElement;
 
-function open(): HTMLElement[] {
-  s = createState([explanation("ordinary")], pageHost());
-  [panel, end] = scoped(() => wordsPanel(s));
-  document.body.append(panel);
+function show(): HTMLElement[] {
+  s = state(explanation("ordinary"));
+  panel = open(s, wordsPanel);
   return [...panel.querySelectorAll<HTMLElement>("[role=option]")];
 }
 
-afterEach(() => {
-  end();
-  s.end();
-  document.body.replaceChildren();
-});
-
-const press = (on: HTMLElement, key: string) =>
-  on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
 const parts = (option: HTMLElement) => [...option.querySelectorAll<HTMLElement>(".part")];
 
 describe("a word of several tokens", () => {
   it("opens in place, and gives each part by click", () => {
-    const suitcase = open()[2]!;
+    const suitcase = show()[2]!;
     expect(parts(suitcase)).toEqual([]);
     suitcase.click();
     expect(parts(suitcase).map(({ textContent }) => textContent)).toEqual(["suit", "case"]);
@@ -42,7 +31,7 @@ describe("a word of several tokens", () => {
   });
 
   it("is opened and walked by keys, and closes when another is chosen", () => {
-    const [, red, suitcase] = open();
+    const [, red, suitcase] = show();
     press(suitcase!, "ArrowDown");
     expect(s.chosen.value).toEqual([2]);
     press(suitcase!, "ArrowDown");
@@ -58,7 +47,7 @@ describe("a word of several tokens", () => {
   });
 
   it("adds a single part to other words with Ctrl", () => {
-    const [a, , suitcase] = open();
+    const [a, , suitcase] = show();
     suitcase!.click();
     parts(suitcase!)[0]!.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
     expect(s.chosen.value).toEqual([3]);
@@ -69,7 +58,7 @@ describe("a word of several tokens", () => {
 
 describe("a word", () => {
   it("says how sure the model was, its parts multiplied", () => {
-    const [a, , suitcase] = open();
+    const [a, , suitcase] = show();
     expect(a!.title).toContain("probability 61 % (log −0.500)");
     expect(suitcase!.title).toContain("probability 37 % (log −1.00), 2 parts");
     suitcase!.click();
@@ -77,7 +66,7 @@ describe("a word", () => {
   });
 
   it("lights up by its share in the cell that was picked", () => {
-    const options = open();
+    const options = show();
     const uses = () => options.map((option) => Number(option.style.getPropertyValue("--use")));
     expect(uses()).toEqual([0, 0, 0, 0]);
     s.picked.value = 5;
