@@ -73,7 +73,8 @@ def _in_words(explorer: "Explorer", heat: HeatMap | str) -> str:
         lines.append(f"Peak: row {row + 1}, column {col + 1} of {heat.grid.rows}×{heat.grid.cols} cells.")
     else:
         lines.append(f"The map is {heat.status}.")
-    silenced = dict.fromkeys(f"“{record.word}”" for record in e.silenced(options))
+    weights = zip(e.generation.words, e.word_weights(options), strict=True)
+    silenced = dict.fromkeys(f"“{word.text.strip()}”" for word, weight in weights if weight == 0)
     lines.append(f"Silenced words: {', '.join(silenced) or 'none'}.")
     return "\n".join(lines)
 

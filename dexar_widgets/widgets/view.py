@@ -239,10 +239,11 @@ class View(anywidget.AnyWidget):
 
     @traitlets.observe("preset")
     def _preset_changed(self, change: Any) -> None:
-        """A preset set in Python brings its text set and layers; the browser sends its own with it."""
+        """A preset set in Python brings its text set and run of layers; the browser sends its own with it."""
         if self.comm is not None and not self._property_lock and self.sources:
             for name, value in defaults(self.shown(), change["new"]).items():
                 setattr(self, name, value)
+            self.layer_mode = "range"
 
 
 NAMES: tuple[str, ...] = tuple(name for name, trait in vars(View).items() if isinstance(trait, _Checked))

@@ -106,7 +106,7 @@ describe("a view of a model", () => {
     await settle();
     model.update({ layers: [1, 1] });
     await settle();
-    expect(other.querySelector(".layers .figure")!.textContent).toBe("layers 0–1 of 0–2");
+    expect(other.querySelector(".layers .figure")!.textContent).toBe("layers 0–1");
   });
 
   it("stays together with the other views of it", async () => {

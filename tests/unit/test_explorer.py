@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from traitlets import TraitError
 import dexar_widgets as dx
 from dexar_widgets import figures, perturb
 from dexar_widgets.explanation import Explanation
+from dexar_widgets.types import Word
 from dexar_widgets.widgets import html
 from tests.golden.cases import CASES, build
 from tests.unit.browser import Browser
@@ -198,8 +200,10 @@ def test_a_state_makes_the_same_view_again(e):
 
 def test_a_preset_set_later_brings_its_layers_and_text_set():
     explorer = dx.Explorer(CASES["twelve_layers"]())
+    explorer.layer_mode = "single"
     explorer.preset = "released"
     assert (explorer.layers, explorer.text_set) == ([2, 11], "released")
+    assert explorer.options().layers == tuple(range(2, 12))
     explorer.text_set = "all"
     assert explorer.preset == "released"
 
@@ -380,6 +384,14 @@ def test_every_kind_of_map_has_words_and_a_picture(case, view, said):
     data, _ = dx.Explorer(CASES[case](), **view)._repr_mimebundle_()
     assert said in data["text/plain"]
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size[0] > 0
+
+
+def test_a_word_is_silenced_in_words_only_when_all_of_it_is():
+    e = CASES["twelve_layers"]()  # "a red suit", of which "suit" is silenced
+    words = (e.generation.words[0], Word("redsuit", (1, 2)))
+    half = replace(e, generation=replace(e.generation, words=words))
+    assert "Silenced words: “suit”." in dx.Explorer(e)._repr_mimebundle_()[0]["text/plain"]
+    assert "Silenced words: none." in dx.Explorer(half)._repr_mimebundle_()[0]["text/plain"]
 
 
 def test_the_picture_of_attention_is_its_mean_over_heads_and_layers():
