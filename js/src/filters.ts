@@ -138,6 +138,12 @@ export function winner(e: Explanation, step: number, layer: number, head: number
   return e.blocks.has(name) ? perHead(e, name, o.preset)[(step * layers + layer) * heads + head]! : -1;
 }
 
+/** Whether heads were chosen and none of them is in the chosen layers. */
+export function headsElsewhere(e: Explanation, o: Options): boolean {
+  const [first, last] = o.layers.map((layer) => layer * e.size.heads) as [number, number];
+  return o.heads !== null && ![...o.heads].some((at) => at >= first && at < last + e.size.heads);
+}
+
 /** How many of the chosen layers' heads have weight, summed over the steps. */
 export function keptHeads(e: Explanation, steps: readonly number[], o: Options): number {
   const delta = headWeights(e, o);

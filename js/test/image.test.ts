@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { extent, percentile, tokenMap } from "../src/maps";
 import { imagePanel } from "../src/panels/image";
 import { reading, summary } from "../src/panels/reading";
+import { verdict } from "../src/panels/words";
 import { shownScale } from "../src/scale";
 import { difference, explanation, golden, quantised } from "./golden";
 import { connected, open, state } from "./panel";
@@ -122,6 +123,20 @@ describe("the summary", () => {
     const kept = state(explanation("summary_only"));
     kept.heads.value = new Set([0]);
     expect(summary(kept)).toMatch(/were not kept/);
+  });
+});
+
+describe("an empty map", () => {
+  it("says so when the chosen heads are in other layers, and so does the word", () => {
+    const s = state(explanation("ordinary"));
+    s.chosen.value = [1];
+    s.heads.value = new Set([0]); // layer 0, head 0
+    [s.from.value, s.to.value] = [1, 1];
+    expect(summary(s)).toContain("none of the chosen heads is in these layers");
+    expect(verdict(s, [1])).toContain("none of the chosen heads is in these layers");
+    s.from.value = 0;
+    expect(summary(s)).not.toContain("none of the chosen heads");
+    expect(verdict(s, [1])).not.toContain("none of the chosen heads");
   });
 });
 

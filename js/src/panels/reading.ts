@@ -1,6 +1,7 @@
 /** The map in words: as a whole, and cell by cell. */
 
 import { VEILED } from "../facts";
+import { headsElsewhere } from "../filters";
 import { cellName, number, percent, place } from "../format";
 import { extent, halfEnergyCells, peakCell, rankOf, topHeads } from "../maps";
 import { cellBox, energyInside } from "../region";
@@ -35,6 +36,8 @@ function ofMap(s: State): string {
 }
 
 function emptiness(s: State): string {
+  if (headsElsewhere(s.e, s.options.value))
+    return "The map is empty: none of the chosen heads is in these layers. “All heads” in the Heads tab brings the others back.";
   if (s.counts.value.kept === 0)
     return "The map is empty: in the chosen layers no head reads more from the image than from the text. Turn the head filter off to see what was there.";
   if (!s.chosen.value.length)

@@ -1,7 +1,7 @@
 /** The answer: words shaded by visual weight, chosen by click and key, and why some are silenced. */
 
 import { button, el, setAll, watch } from "../dom";
-import { reason } from "../filters";
+import { headsElsewhere, reason } from "../filters";
 import { listed, number, percent, piece, quoted } from "../format";
 import { entriesOf, explainedWords, nameOf, type State, wordAt, wordWeight } from "../state";
 import type { Word } from "../wire";
@@ -232,6 +232,7 @@ function aboutChosen(s: State): string {
 export function verdict(s: State, entries: readonly number[]): string {
   const entry = entries.reduce((a, b) => (s.shades.value[b]! > s.shades.value[a]! ? b : a));
   const o = s.options.value;
+  if (headsElsewhere(s.e, o)) return "has no weight: none of the chosen heads is in these layers.";
   const why = reason(s.e, entry, o);
   const at = (peak: { layer: number; head: number }) => `layer ${s.e.header.layers[peak.layer]}, head ${peak.head}`;
   const token = s.e.header.tokens[why.token];
