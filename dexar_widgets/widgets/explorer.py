@@ -168,12 +168,11 @@ class Explorer(Live):
 
     def part(self, source: int, name: str) -> tuple[list[dict[str, Any]], bytes]:
         """One part of a source's numbers (see `dexar_widgets.widgets.parts`): where its blocks begin, and the bytes."""
-        sources = self.sources
+        key = (source, name)
+        with self._lock:  # together, or another answer's part could be taken for this one's
+            sources, found = self.sources, self._parts.pop(key, None)
         if not 0 <= source < len(sources):
             raise ValueError(f"There is no source {source}; the view has {len(sources)}.")
-        key = (source, name)
-        with self._lock:
-            found = self._parts.pop(key, None)
         if found is None:
             found = parts.part(sources[source], name)
         with self._lock:
