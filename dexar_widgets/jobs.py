@@ -37,17 +37,11 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` (0: unknown) of a phase, in words, ``seconds`` after the phase began."""
+    """``done`` of ``total`` (0: unknown) of a phase, in words."""
 
     done: int
     total: int
     text: str
-    seconds: float
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the phase ends if it goes on like this; None while nobody can know."""
-        return self.seconds / self.done * (self.total - self.done) if self.done and self.total else None
 
 
 class Job(Generic[Result]):
@@ -73,7 +67,7 @@ class Job(Generic[Result]):
         self._queue: deque[Job[Any]] = deque()
         self._cancelled = False
         self._ended, self._ending_in = threading.Event(), 0
-        self._phase_began = self._reported = 0.0
+        self._reported = 0.0
         self._withheld: Progress | None = None
 
     def __repr__(self) -> str:
@@ -161,9 +155,7 @@ class Job(Generic[Result]):
 
     def _report(self, done: int, total: int, text: str) -> None:
         now = time.monotonic()
-        if done == 0:
-            self._phase_began = now
-        found = Progress(done, total, text, now - self._phase_began)
+        found = Progress(done, total, text)
         if done in {0, total} or now - self._reported >= _APART:
             self._reported, self._withheld = now, None
             _tell(self._on_progress, found)

@@ -194,25 +194,6 @@ def test_progress_is_told_in_order_at_most_twenty_times_a_second_and_to_the_last
     assert len(texts) <= 3 + took * 20
 
 
-def test_progress_tells_how_long_a_phase_will_last(model, monkeypatch):
-    clock, heard = itertools.count(), []
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: float(next(clock)))  # a second from report to report
-
-    def work():
-        jobs.progress(0, 0, "reading")
-        for step in range(4):
-            jobs.progress(step, 4, "answering")
-
-    jobs.submit(model, work, on_progress=heard.append).result(SOON)
-    assert [(news.text, news.done, news.seconds, news.remaining) for news in heard] == [
-        ("reading", 0, 0.0, None),
-        ("answering", 0, 0.0, None),
-        ("answering", 1, 1.0, 3.0),
-        ("answering", 2, 2.0, 2.0),
-        ("answering", 3, 3.0, 1.0),
-    ]
-
-
 def test_progress_is_a_place_to_stop_too(model):
     def work():
         for step in itertools.count():
