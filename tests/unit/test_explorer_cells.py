@@ -147,6 +147,7 @@ def test_a_message_to_one_that_was_collected_is_dropped():
     comm = explorer.comm
     del explorer
     gc.collect()
+    assert living() == []
     comm.handle_msg({"content": {"data": {"method": "custom", "content": {}}}, "buffers": []})
 
 
