@@ -3,10 +3,8 @@
 import { paint, table } from "./colour";
 import { svg } from "./dom";
 import { record, settingsLine, shownSide, unitOf, wordsOf } from "./facts";
-import { number } from "./format";
-import { extent } from "./maps";
 import { cellBox, outlinePath } from "./region";
-import { shownScale } from "./scale";
+import { shownScale, ticksOf } from "./scale";
 import type { State } from "./state";
 
 /** A small image is enlarged by a whole factor, so that its caption can be read. */
@@ -109,14 +107,7 @@ function legend(s: State, top: number, width: number, size: number): SVGElement[
     return svg("stop", { offset: i / 17, "stop-color": `rgb(${rgb.slice(at, at + 3)})` });
   });
   const length = width - 2 * size;
-  const [least, most] = extent(s.map.value);
-  const [low, high] = [number(scale.low), number(scale.high)];
-  const labels = [
-    least < scale.low ? `≤ ${low}` : low,
-    number((scale.low + scale.high) / 2),
-    most > scale.high ? `≥ ${high}` : high,
-  ];
-  const ticks = labels.map((label, i) =>
+  const ticks = ticksOf(scale, s.map.value).map((label, i) =>
     svg("text", { x: size + (length * i) / 2, y: top + size * 3, "text-anchor": ["start", "middle", "end"][i] }, label),
   );
   return [

@@ -1,7 +1,7 @@
 /** Two ways to see the same word: two maps on one scale, their difference, and how far they agree in words. */
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import { DIVERGING, gradient, paint, type Scale } from "../colour";
+import { DIVERGING, paint } from "../colour";
 import { agreement, type Pair, pairOf, type Rival, rivals } from "../compare";
 import { bind, el, fill, segmented, select, setAll, watch } from "../dom";
 import { type Side, settingsLine, shownSide, unitOf, VEILED, wordsOf } from "../facts";
@@ -10,6 +10,7 @@ import { bring } from "../host";
 import { type CellMap, needed, peakCell, stepsInView } from "../maps";
 import { explainedWords, type State } from "../state";
 import type { Explanation } from "../wire";
+import { type Legend, legend } from "./legend";
 
 export function comparePanel(s: State): HTMLElement {
   const picked = signal("");
@@ -93,14 +94,19 @@ function figures(s: State, other: Explanation, pair: () => Pair | null): HTMLEle
     const found = pair();
     if (!found) return null;
     const { sides, maps, scale, unit } = found;
-    return { map: maps[i], scale, unit, title: `${"AB"[i]}: ${wordsOf(sides[i])}, ${settingsLine(sides[i])}` };
+    return { values: maps[i], scale, unit, title: `${"AB"[i]}: ${wordsOf(sides[i])}, ${settingsLine(sides[i])}` };
   };
   const difference = (): Drawn | null => {
     const found = pair();
     if (!found?.difference) return null;
     const reach = found.difference.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     const scale = { colours: DIVERGING, low: -reach, high: reach };
-    return { map: found.difference, scale, unit: found.unit, title: "A − B: red where A has more, blue where B has" };
+    return {
+      values: found.difference,
+      scale,
+      unit: found.unit,
+      title: "A − B: red where A has more, blue where B has",
+    };
   };
   return [
     figure(s, s.e, side(0), true),
@@ -111,10 +117,8 @@ function figures(s: State, other: Explanation, pair: () => Pair | null): HTMLEle
   ];
 }
 
-interface Drawn {
-  map: CellMap;
-  scale: Scale;
-  unit: string;
+interface Drawn extends Legend {
+  values: CellMap;
   title: string;
 }
 
@@ -138,31 +142,14 @@ function figure(s: State, { header }: Explanation, drawn: () => Drawn | null, ov
     const found = drawn();
     all.hidden = !found;
     if (!found) return;
-    const { map, scale } = found;
+    const { values, scale } = found;
     title.textContent = found.title;
     setAll(canvas, { "aria-label": `${found.title}. ${number(scale.low)} to ${number(scale.high)}.` });
-    canvas.dataset.sum = String(map.reduce((a, b) => a + b, 0));
+    canvas.dataset.sum = String(values.reduce((a, b) => a + b, 0));
     canvas.classList.toggle("cells", !s.display.value.smooth);
     const opacity = over ? s.opacity.value : 1;
-    const pixels = paint(map, scale, opacity, over && s.display.value.fade);
+    const pixels = paint(values, scale, opacity, over && s.display.value.fade);
     canvas.getContext("2d")?.putImageData(new ImageData(pixels as ImageDataArray, grid.cols, grid.rows), 0, 0);
-  });
-  return all;
-}
-
-function legend(drawn: () => Drawn | null): HTMLElement {
-  const bar = el("div", { class: "bar", "aria-hidden": "true" });
-  const ticks = el("div", { class: "ticks" });
-  const unit = el("span", { class: "unit" });
-  const all = el("div", { class: "legend" }, bar, ticks, unit);
-  watch(() => {
-    const found = drawn();
-    all.hidden = !found;
-    if (!found) return;
-    const { low, high } = found.scale;
-    bar.style.background = gradient(found.scale);
-    ticks.replaceChildren(...[low, (low + high) / 2, high].map((value) => el("span", {}, number(value))));
-    unit.textContent = found.unit;
   });
   return all;
 }

@@ -1,16 +1,17 @@
 /** The map over the image, in the image's own pixels, with its legend and a reading of each cell. */
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { DIVERGING, gradient, paint, type Scale, SEQUENTIAL } from "../colour";
+import { DIVERGING, paint, type Scale, SEQUENTIAL } from "../colour";
 import { ARROWS, bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
 import { unitOf } from "../facts";
-import { number, percent } from "../format";
+import { percent } from "../format";
 import { bring } from "../host";
 import { extent, peakCell, tensorName, upsample } from "../maps";
 import { cellBeside, cellBox } from "../region";
 import { isShared, shownScale } from "../scale";
 import type { State } from "../state";
 import { drawing } from "./draw";
+import { legend } from "./legend";
 import { reading, summary } from "./reading";
 
 /** Longest side of the smoothed map; the browser stretches it the rest of the way. */
@@ -25,7 +26,7 @@ export function imagePanel(s: State): HTMLElement {
     { class: "panel image", "aria-label": "Image and map" },
     methods(s),
     place,
-    legend(s, scale),
+    scaleLegend(s, scale),
     spoken(s, words),
     readout(s),
     drawing(s, place),
@@ -127,25 +128,14 @@ function spoken(s: State, words: ReadonlySignal<string>): HTMLElement {
   return line;
 }
 
-function legend(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
-  const bar = el("div", { class: "bar", "aria-hidden": "true" });
-  const ticks = [el("span"), el("span"), el("span")];
-  const unit = el("p", { class: "unit" });
-  const box = el("div", { class: "legend" }, bar, el("div", { class: "ticks" }, ...ticks), unit);
-  watch(() => {
-    const { low, high } = scale.value;
-    const [least, most] = extent(s.map.value);
-    bar.style.background = gradient(scale.value);
-    const values = [
-      `${least < low ? "≤ " : ""}${number(low)}`,
-      number((low + high) / 2),
-      `${most > high ? "≥ " : ""}${number(high)}`,
-    ];
-    for (const [i, text] of values.entries()) ticks[i]!.textContent = text;
-    unit.textContent = unitOf(s.shown.value) + (isShared(s) ? "; one scale for all words" : "");
-    box.hidden = least === most || s.veiled.value;
+function scaleLegend(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
+  return legend(() => {
+    const values = s.map.value;
+    const [least, most] = extent(values);
+    if (least === most || s.veiled.value) return null;
+    const unit = unitOf(s.shown.value) + (isShared(s) ? "; one scale for all words" : "");
+    return { scale: scale.value, values, unit };
   });
-  return box;
 }
 
 function readout(s: State): HTMLElement {

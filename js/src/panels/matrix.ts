@@ -1,9 +1,9 @@
 /** A matrix of numbers as coloured squares: legend, a cursor for pointer and keys, and each square in words. */
 
 import { signal } from "@preact/signals-core";
-import { type ColourName, gradient, indexOf, type Scale, scaleOf, table } from "../colour";
+import { type ColourName, indexOf, type Scale, scaleOf, table } from "../colour";
 import { ARROWS, el, setAll, watch } from "../dom";
-import { number } from "../format";
+import { legend } from "./legend";
 
 /** A square, row 0 on top; −1 stands for the label of the whole row, or column. */
 export interface Place {
@@ -54,7 +54,13 @@ export function matrixView(m: Matrix): HTMLElement {
   watch(() => placeMark(mark, cursor.value, m.cols, count));
   point(m, box, (event) => placeOf(event, { labels, cells, heading: m.heading }, m.cols, count), cursor);
   walk(m, canvas, mark, cursor);
-  return el("div", {}, box, scaleLine(m), readingLine(m, cursor));
+  return el(
+    "div",
+    {},
+    box,
+    legend(() => ({ scale: scaleFor(m), values: m.values() })),
+    readingLine(m, cursor),
+  );
 }
 
 /** Text that stays as it is causes no new layout. */
@@ -152,19 +158,6 @@ function walk(m: Matrix, canvas: HTMLElement, mark: HTMLElement, cursor: Cursor)
     cursor.value = { row, col: hold(at.col + move![1], row >= 0 ? -1 : 0, m.cols - 1) };
     mark.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   });
-}
-
-function scaleLine(m: Matrix): HTMLElement {
-  const bar = el("div", { class: "bar", "aria-hidden": "true" });
-  const ticks = el("div", { class: "ticks" }, el("span"), el("span"), el("span"));
-  watch(() => {
-    const scale = scaleFor(m);
-    bar.style.background = gradient(scale);
-    [scale.low, (scale.low + scale.high) / 2, scale.high].forEach((value, i) => {
-      ticks.children[i]!.textContent = number(value);
-    });
-  });
-  return el("div", { class: "legend" }, bar, ticks);
 }
 
 function readingLine(m: Matrix, cursor: Cursor): HTMLElement {
