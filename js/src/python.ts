@@ -65,17 +65,18 @@ values = rows[e.layout.tokens_of(0)].reshape(${rows}, ${cols})`;
 /** What `from_state` takes: what depends on the answer, and what differs from a fresh view. */
 function stateOf(s: State): Record<string, unknown> {
   const fresh = createState(s.sources, s.host);
-  const before = viewOf(fresh);
+  const before = writtenView(fresh);
   fresh.end();
   const always = ["steps", "layers", "text_set", "preset"];
   return Object.fromEntries(
-    Object.entries(viewOf(s)).filter(
+    Object.entries(writtenView(s)).filter(
       ([name, value]) => always.includes(name) || literal(value) !== literal(before[name]),
     ),
   );
 }
 
-function viewOf(s: State): Record<string, unknown> {
+/** As code has it: `steps` alone, and a named region by its outline. */
+function writtenView(s: State): Record<string, unknown> {
   const { step: _first, display, ...view } = readTraits(s);
   const { tab: _open, ...look } = display;
   const named = s.e.header.regions.find(({ name }) => name === view.selection);

@@ -139,17 +139,18 @@ export const TIMES = 2;
 /** Nats lost from which a word is said to need what was hidden: it became e times less likely. */
 export const NATS = 1;
 
-type Side = "inside" | "outside";
+/** Of the image: what a region covers, or the rest. */
+type Part = "inside" | "outside";
 
 /** The side that a map points at, given the share of its energy and of its area that are inside; null for neither. */
-export function pointsAt(energy: number, area: number): Side | null {
+export function pointsAt(energy: number, area: number): Part | null {
   const odds = (energy * (1 - area)) / ((1 - energy) * area);
   return odds >= TIMES ? "inside" : odds <= 1 / TIMES ? "outside" : null;
 }
 
 /** Where a word comes from, by what hiding each side cost it, and whether the map says so. */
 export function originOf(
-  map: Side | null,
+  map: Part | null,
   { log_prob, hidden, kept }: Pick<Check, "log_prob" | "hidden" | "kept">,
 ): string {
   const [inside, outside] = [log_prob - hidden >= NATS, log_prob - kept >= NATS];
