@@ -27,14 +27,14 @@ from jaxtyping import Float, Int
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import visual_tokens
-from dexar_widgets.options import READINGS, RELEASED_FAMILIES, TEXT_SETS, Filter, Options, TextSet
+from dexar_widgets.options import READINGS, RELEASED_FAMILIES, TEXT_SETS, Filter, Options, TextSet, fraction_of
 
 __all__ = ["LEVELS", "Blocks", "opening", "part", "released", "text_sets"]
 
 EXACT_VALUES = 250_000
 """As many gradients travel as float32 (1 MB); more travel with 8 bits and a scale per layer and head."""
 LEVELS: tuple[Filter, ...] = ("max", *(fraction for fraction in READINGS if 0 < fraction < 1), "avg")
-"""The readings that can be asked for."""
+"""The readings that the browser offers, and a page takes along."""
 _PEAK = {"u1": 255, "i1": 127}
 
 
@@ -183,8 +183,8 @@ def _level(blocks: Blocks, e: Explanation, rest: str) -> None:
     for prefix, layers, preset in _readings(e):
         options = e.options(preset=preset, text_set=text_set)  # type: ignore[arg-type]
         read = e.sensitivity(options, level)
-        blocks.add(f"{prefix}visual/{level}", read.visual[:, layers], "f4")
-        blocks.add(f"{prefix}text/{text_set}/{level}", read.text[:, layers], "f4")
+        blocks.add(f"{prefix}visual/{rest.partition('/')[2]}", read.visual[:, layers], "f4")
+        blocks.add(f"{prefix}text/{rest}", read.text[:, layers], "f4")
         if level == "max":
             blocks.add(f"{prefix}winner/{text_set}", read.text_token[:, layers], tokens)
 
@@ -230,15 +230,19 @@ def _attention(blocks: Blocks, e: Explanation, rest: str) -> None:
 
 
 def _split(e: Explanation, rest: str) -> tuple[str, Filter]:
-    """A part's text set and reading, as Python has them."""
+    """A part's text set and reading, as Python has them: any fraction, for Python can set any."""
     text_set, _, word = rest.partition("/")
-    found = next((level for level in LEVELS if str(level) == word), None)
-    if text_set not in text_sets(e) or found is None:
+    try:
+        level = word if word in LEVELS else float(word)
+        fraction_of(level)
+    except ValueError:
+        level = "none"
+    if text_set not in text_sets(e) or level == "none":
         raise ValueError(
             f"There are no numbers for {rest!r}; text sets are {', '.join(text_sets(e))}, "
-            f"readings {', '.join(map(str, LEVELS))}."
+            "readings 'max', 'avg' or a fraction in (0, 1]."
         )
-    return text_set, found
+    return text_set, level
 
 
 def _columns(e: Explanation) -> Int[np.ndarray, " cell"]:

@@ -19,6 +19,21 @@ def test_maps_made_together_are_those_made_one_by_one(name, preset):
         np.testing.assert_allclose(maps, each, rtol=1e-5, atol=1e-6 * np.abs(each).max())
 
 
+@pytest.mark.parametrize(("word", "fraction"), [("0.25", 0.25), ("1", 1.0), ("avg", 1.0), ("1e-7", 1e-7)])
+def test_a_fraction_that_is_only_set_in_python_has_numbers_too(word, fraction):
+    e = build()
+    found, read = parts.part(e, f"level/content/{word}"), e.sensitivity(e.options(text_set="content"), fraction)
+    values = {spec["name"]: np.frombuffer(piece, "<f4") for spec, piece in zip(found.specs, found.pieces, strict=True)}
+    np.testing.assert_array_equal(values[f"visual/{word}"], read.visual.ravel())
+    np.testing.assert_array_equal(values[f"text/content/{word}"], read.text.ravel())
+
+
+@pytest.mark.parametrize("rest", ["all/none", "all/nan", "all/1.5", "all/", "all", "all/max/2", "mine/0.5"])
+def test_what_is_no_text_set_or_fraction_has_none(rest):
+    with pytest.raises(ValueError, match="There are no numbers for"):
+        parts.part(build(), f"level/{rest}")
+
+
 def test_signed_maps_keep_their_negative_gradients():
     e = build()
     options = e.options(relu=False, layers=[1])
