@@ -1,5 +1,6 @@
 """What a view has a model do, as jobs: answer and explain with all that its panels show, and check by hiding."""
 
+import io
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -199,9 +200,11 @@ class Live(view.View):
         raise NotImplementedError
 
     def load(self, image: ImageSource, *, name: str | None = None) -> Opened:
-        """Take an image for the next question."""
-        opened = open_image(image)
-        self._opened = opened if name is None else replace(opened, source=name)
+        """Take an image for the next question; ``name`` is that of the file whose bytes are given."""
+        if name is not None and isinstance(image, bytes | bytearray | memoryview):
+            image = io.BytesIO(image)
+            image.name = name  # what `open_image` calls it, also where it cannot be read
+        self._opened = open_image(image)
         return self._opened
 
 

@@ -125,6 +125,11 @@ def test_an_image_from_the_browser_is_what_is_asked_about(explorer, browser):
     assert e.example.source == "scene.png"
 
 
+def test_a_dropped_file_that_is_no_image_is_named(explorer, browser):
+    answer = browser.tell("image", name="notes.txt", buffers=[b"no image"])
+    assert answer["kind"] == "error" and answer["message"].startswith("'notes.txt' is not an image")
+
+
 def test_hiding_a_region_is_measured_as_by_check(explorer, browser):
     e = explorer.ask(QUESTION).result(60)
     region = [10, 10, 50, 50]
