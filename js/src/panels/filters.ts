@@ -156,9 +156,13 @@ const shareSlider = (shares: Level[], control: Control<Level>): HTMLElement =>
   slider(
     "Share",
     { min: 0, max: shares.length - 1, step: 1 },
-    { get: () => Math.max(0, shares.indexOf(control.get())), set: (at) => control.set(shares[at]!) },
-    (at) => (shares[at] === "avg" ? "all" : `${Math.round(100 * Number(shares[at]))} %`),
+    { get: () => placeOf(control.get(), shares), set: (at) => control.set(shares[at]!) },
+    () => (control.get() === "avg" ? "all" : `${+(100 * Number(control.get())).toPrecision(3)} %`),
   );
+
+/** Where a share lies among those offered: the last that is not larger, for Python can set any. */
+const placeOf = (share: Level, shares: Level[]): number =>
+  Math.max(0, shares.indexOf(share), shares.filter((known) => Number(known) <= Number(share)).length - 1);
 
 const compared = (level: Level): string =>
   level === "max"
