@@ -134,7 +134,8 @@ export function listen(s: State, root: HTMLElement): () => void {
   };
   const place = root.classList.contains("embedded") ? root : page;
   place.addEventListener("keydown", (event) => onKey(s, root, event as KeyboardEvent), { signal });
-  page.addEventListener("keyup", (event) => event.key.toLowerCase() === "u" && release(), { signal });
+  // While it goes down: a shield lets none come up.
+  page.addEventListener("keyup", (event) => event.key.toLowerCase() === "u" && release(), { signal, capture: true });
   page.defaultView?.addEventListener("blur", release, { signal });
   return () => {
     ends.abort();

@@ -54,6 +54,15 @@ describe("keys", () => {
     for (const { text } of KEYS) expect(help).toContain(text);
   });
 
+  it("held down are let go in a notebook too, which hears none of them", () => {
+    for (const end of ends) end();
+    show(true);
+    press("u");
+    expect(s.bare.value).toBe(true);
+    root.dispatchEvent(new KeyboardEvent("keyup", { key: "u", bubbles: true }));
+    expect(s.bare.value).toBe(false);
+  });
+
   it("stay with a control that needs them", () => {
     for (const [key, tag] of [
       ["h", "textarea"],
