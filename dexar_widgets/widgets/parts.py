@@ -18,7 +18,7 @@ part                   blocks
 =====================  ==================================================================================
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,15 +112,37 @@ def text_sets(e: Explanation) -> tuple[TextSet, ...]:
     return tuple(name for name in TEXT_SETS if name != "released" or released(e))
 
 
-def opening(e: Explanation, max_bytes: int) -> tuple[str, ...]:
-    """What a view opens with: ``open``, and of the other parts, the most useful first, those that still fit."""
-    chosen, left = ["open"], max_bytes - _open_size(e)
+def opening(e: Explanation, max_bytes: int, view: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """What a view opens with: ``open``, what its traits need, and others, the most useful first, if they fit."""
+    chosen = ["open", *(_needed(e, view) if view else [])]
+    left = max_bytes - _open_size(e) - sum(_size(e, name) for name in chosen[1:])
     for group in _groups(e):
-        size = sum(_size(e, name) for name in group)
+        more = [name for name in group if name not in chosen]
+        size = sum(_size(e, name) for name in more)
         if size <= left:
-            chosen += group
+            chosen += more
             left -= size
     return tuple(chosen)
+
+
+def _needed(e: Explanation, view: Mapping[str, Any]) -> list[str]:
+    """What a view of these traits shows beyond ``open``, as ``js/src/maps.ts`` reckons it."""
+    options = e.options(preset=view.get("preset"), text_set=view.get("text_set"))
+    text_set, heads = options.text_set, view.get("heads")
+    level, filler = (view.get(name, "max") for name in ("head_filter", "filler_filter"))
+    readings = dict.fromkeys("max" if reading == "none" else reading for reading in (level, filler))
+    found = [f"level/{text_set}/{reading}" for reading in readings if (reading, text_set) not in _opened(e)]
+    if view.get("method") == "attention":
+        return [*found, "attention"]
+    if heads is not None and e.gradients is not None:
+        return [*found, *(f"tensor/{step}" for step in view.get("steps") or e.steps)]
+    sums = f"{'maps' if view.get('relu', True) else 'signed'}/{'none' if level == 'none' else f'{text_set}/{level}'}"
+    kept = e.gradients is not None or sums == "maps/released/max"  # a summary's sums are those of the presets
+    return [*found, sums] if kept and sums not in ("maps/none", "maps/all/max") else found
+
+
+def _opened(e: Explanation) -> set[tuple[Filter, TextSet]]:
+    return {("max", name) for name in text_sets(e) if name != "released"}
 
 
 def _groups(e: Explanation) -> Iterator[list[str]]:

@@ -45,17 +45,17 @@ def document(
     Parameters
     ----------
     view
-        The Explorer's traits to begin with.
+        The Explorer's traits to begin with; what the first source needs to show them travels whatever it takes.
     regions
         Named regions of the first image: ``name``, ``outline`` (box or polygon, or None) and ``coverage`` per cell.
     max_bytes
-        Budget of the payload; the part ``open`` of every source travels whatever it is.
+        Budget of the payload; the part ``open`` of every source travels whatever it takes.
     """
     everything = parts.Blocks()
     headers = []
     for number, e in enumerate(sources):
         header = _header(e, title, IMAGE_BYTES // len(sources)) | {"regions": list(regions) if number == 0 else []}
-        header["opening"] = list(parts.opening(e, max_bytes - everything.size))
+        header["opening"] = list(parts.opening(e, max_bytes - everything.size, None if number else view))
         blocks = parts.Blocks()
         for name in header["opening"]:
             blocks.extend(parts.part(e, name))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dexar_widgets import Explorer
 from dexar_widgets.widgets import html, wire
 from tests.golden.cases import CASES, build
 
@@ -93,6 +94,26 @@ def test_data_of_another_version_are_refused_in_words(show, monkeypatch):
     monkeypatch.setattr(wire, "VERSION", 99)
     view = show(html.page(build()))
     assert "format version 99, this page reads 2" in view.text("[role=alert]")
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"head_filter": 0.25, "filler_filter": 0.35},
+        {"text_set": "content", "relu": False},
+        {"preset": "released"},
+        {"heads": [[0, 1], [3, 2]], "steps": [2]},
+    ],
+    ids=str,
+)
+def test_the_page_of_a_view_holds_the_numbers_that_the_view_shows(show, traits):
+    e = build(steps=8, layers=24, heads=24, grid=(14, 14), size=(56, 56))  # more than a page holds of itself
+    explorer = Explorer(e, **traits)
+    view = show(explorer.to_html())
+    given = {name: value for name, value in traits.items() if name != "steps"}
+    want = e.heatmap(traits["steps"], **given) if "steps" in traits else e.sequence_map(**given)
+    assert view.total() == pytest.approx(float(want.values.sum()), rel=0.01, abs=0.01 * float(abs(want.values).sum()))
+    assert "not in this copy" not in view.text(".summary")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
