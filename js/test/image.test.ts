@@ -15,6 +15,26 @@ afterEach(() => {
 const text = (panel: HTMLElement, selector: string) => panel.querySelector(selector)!.textContent;
 const ticks = (panel: HTMLElement) => [...panel.querySelectorAll(".ticks span")].map(({ textContent }) => textContent);
 
+describe("the line above the map", () => {
+  it("names what narrows the map down, and takes it back", () => {
+    const s = state(explanation("ordinary"));
+    const panel = open(s, imagePanel);
+    const line = panel.querySelector<HTMLElement>(".limits")!;
+    expect(line.hidden).toBe(true);
+    s.layerMode.value = "single";
+    s.to.value = 1;
+    s.heads.value = new Set([0, 2]);
+    s.headFilter.value = "none";
+    s.relu.value = false;
+    expect(text(panel, ".limits span")).toBe(
+      "layer 1 only · 2 of 6 heads chosen · head filter: none · with negative gradients",
+    );
+    line.querySelector("button")!.click();
+    expect(line.hidden).toBe(true);
+    expect(s.options.value).toMatchObject({ layers: [0, 2], heads: null, headFilter: "max", relu: true });
+  });
+});
+
 describe("the colours", () => {
   it("span the map, or every word's map by one scale", () => {
     const s = state(explanation("ordinary"));

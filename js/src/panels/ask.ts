@@ -42,9 +42,10 @@ function question(host: Host, prompt: string, said: { value: string }, obstacle:
     if (isAsking(host)) {
       said.value = "Stopping.";
       host.cancel();
-    } else if (box.value.trim() && !obstacle()) {
-      said.value = "";
-      host.ask(box.value).catch(() => {}); // said in `problem`
+    } else if (!obstacle()) {
+      const empty = !box.value.trim();
+      said.value = empty ? "Write a question first." : "";
+      if (!empty) host.ask(box.value).catch(() => {}); // said in `problem`
     }
   };
   box.addEventListener("keydown", (event) => {

@@ -16,7 +16,8 @@ export function comparePanel(s: State): HTMLElement {
   const picked = signal("");
   const wanted = signal("raw");
   const all = rivals(s, () => picked.value);
-  const chosen = signal(all[0]!.value);
+  const now = shownSide(s);
+  const chosen = signal((all.find((each) => each.of(now)) ?? all[0]!).value); // one that has the word
   const rival = computed(() => all.find(({ value }) => value === chosen.value)!);
   const { pair, sameUnit, said } = comparison(s, rival, wanted);
   const scales = segmented("Scale", SCALES, bind(wanted));

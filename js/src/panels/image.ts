@@ -12,6 +12,7 @@ import { isShared, shownScale } from "../scale";
 import type { State } from "../state";
 import { drawing } from "./draw";
 import { legend } from "./legend";
+import { limits } from "./limits";
 import { reading, summary } from "./reading";
 
 /** Longest side of the smoothed map; the browser stretches it the rest of the way. */
@@ -24,7 +25,7 @@ export function imagePanel(s: State): HTMLElement {
   return el(
     "section",
     { class: "panel image", "aria-label": "Image and map" },
-    methods(s),
+    el("div", { class: "row about" }, methods(s), limits(s)),
     place,
     scaleLegend(s, scale),
     spoken(s, words),
