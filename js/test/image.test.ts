@@ -1,4 +1,5 @@
 // @vitest-environment happy-dom
+import { signal } from "@preact/signals-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { extent, percentile, tokenMap } from "../src/maps";
 import { imagePanel } from "../src/panels/image";
@@ -127,7 +128,7 @@ describe("the summary", () => {
     expect(summary(s)).toContain(`The region holds ${share} % of it.`);
   });
 
-  it("says that numbers are on their way, or not in this copy", () => {
+  it("says that numbers are on their way, did not come, or are not in this copy", () => {
     const e = quantised(explanation("ordinary"));
     const s = state(
       e,
@@ -136,6 +137,8 @@ describe("the summary", () => {
     s.heads.value = new Set([0]);
     s.chosen.value = [1];
     expect(summary(s)).toMatch(/^The numbers for this choice are on their way; .* Peak/);
+    s.host.problem = signal("There are no numbers for it.");
+    expect(summary(s)).toMatch(/^The numbers for this choice did not come; .* Peak/);
     const page = state(e);
     page.heads.value = new Set([0]);
     page.chosen.value = [1];

@@ -16,10 +16,12 @@ export function summary(s: State): string {
   return (missing.length ? `${waiting(s)} ` : "") + ofMap(s);
 }
 
-const waiting = (s: State): string =>
-  s.host.connected.value
-    ? "The numbers for this choice are on their way; this is still the map before it."
-    : "The numbers for this choice are not in this copy; this is the map before it.";
+function waiting({ host }: State): string {
+  if (!host.connected.value) return "The numbers for this choice are not in this copy; this is the map before it.";
+  return host.problem.value
+    ? "The numbers for this choice did not come; this is the map before it."
+    : "The numbers for this choice are on their way; this is still the map before it.";
+}
 
 function ofMap(s: State): string {
   const map = s.map.value;
