@@ -29,6 +29,10 @@ export function wordsOf({ e, chosen }: Pick<Side, "e" | "chosen">): string {
   return words.map(({ text }) => quoted(text)).join(" + ") || "The whole answer";
 }
 
+/** A run of layers by its first and last true index. */
+export const runOf = (first: number, last: number): string =>
+  first === last ? `layer ${first}` : `layers ${first}–${last}`;
+
 /** First and last layer, by their true indices. */
 export const layersOf = ({ e, options: { layers } }: Pick<Side, "e" | "options">): [number, number] => [
   e.header.layers[layers[0]]!,
@@ -51,7 +55,7 @@ export const modelOf = (e: Explanation): string =>
 export function settingsLine(side: Side): string {
   const [first, last] = layersOf(side);
   const { options: o, method } = side;
-  const layers = first === last ? `layer ${first}` : `layers ${first}–${last}`;
+  const layers = runOf(first, last);
   if (method === "attention") return `raw attention, ${layers}`;
   const heads = headsOf(side);
   return [

@@ -30,6 +30,12 @@ describe("the line above the map", () => {
     expect(text(panel, ".limits span")).toBe(
       "layer 1 only · 2 of 6 heads chosen · head filter: none · with negative gradients",
     );
+    s.relu.value = true;
+    s.e.header.attention = true;
+    s.e.blocks.set("attention", { ...s.e.blocks.get("maps/none")! });
+    s.method.value = "attention";
+    expect(text(panel, ".limits span")).toBe("layer 1 only"); // no filter touches it
+    s.method.value = "dexar";
     line.querySelector("button")!.click();
     expect(line.hidden).toBe(true);
     expect(s.options.value).toMatchObject({ layers: [0, 2], heads: null, headFilter: "max", relu: true });

@@ -1,6 +1,7 @@
 /** Above the map: what narrows it down, though it was chosen elsewhere, and a way back. */
 
 import { button, el, watch } from "../dom";
+import { layersOf, runOf, shownSide } from "../facts";
 import { presetOptions } from "../filters";
 import { applyPreset, nameOf, type State } from "../state";
 
@@ -16,20 +17,21 @@ export function limits(s: State): HTMLElement {
   return line;
 }
 
-/** How the choice differs from the preset's; empty if it does not. */
+/** How the choice differs from the preset's; empty if it does not. No filter touches raw attention. */
 function limitsText(s: State): string {
-  const o = s.options.value;
+  const { options: o, method } = s.shown.value;
   const usual = presetOptions(s.e, o.preset)!;
-  const { layers } = s.e.header;
-  const [from, to] = o.layers;
-  const said = [
-    (from !== usual.layers[0] || to !== usual.layers[1]) &&
-      (from === to ? `layer ${layers[from]} only` : `layers ${layers[from]}–${layers[to]}`),
+  const run = runOf(...layersOf(shownSide(s)));
+  const layers = `${o.layers}` !== `${usual.layers}` && (o.layers[0] === o.layers[1] ? `${run} only` : run);
+  if (method === "attention") return layers || "";
+  return [
+    layers,
     o.heads && `${o.heads.size} of ${s.e.size.layers * s.e.size.heads} heads chosen`,
     o.headFilter !== usual.headFilter && `head filter: ${nameOf(o.headFilter)}`,
     o.fillerFilter !== usual.fillerFilter && `filler filter: ${nameOf(o.fillerFilter)}`,
     o.textSet !== usual.textSet && "another text set",
     !o.relu && "with negative gradients",
-  ].filter(Boolean);
-  return said.join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
