@@ -193,7 +193,7 @@ function replace(root: HTMLElement, fill: () => void): void {
 
 function render({ model, el: place }: Props): () => void {
   const session = sessionOf(model);
-  const root = el("div", { class: "dexar embedded" });
+  const root = el("section", { class: "dexar embedded", "aria-label": "Explorer" });
   place.append(el("style", {}, style), root);
   const ends = [shield(root), followTheme(root)];
   let take = () => {};

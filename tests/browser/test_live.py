@@ -5,7 +5,7 @@ from PIL import Image
 
 import dexar_widgets as dx
 from tests.browser.hosts.notebook import eventually
-from tests.browser.view import view_in
+from tests.browser.view import View, view_in
 
 LIVE = """
 import time
@@ -51,6 +51,22 @@ def test_words_appear_while_the_model_speaks_and_then_the_map(live):
     assert view.peak() == e.sequence_map().peak
     view.word(1).click()
     eventually(lambda: notebook.value("w.steps"), list(e.generation.words[1].steps))
+
+
+def test_asking_is_accessible_before_and_after_an_answer_in_both_themes(live):
+    notebook, panel = live
+    theme = "await jupyterapp.commands.execute('apputils:change-theme', {theme: argument});"
+    before = View(notebook.page, [], notebook.cell(0).locator(".dexar"))
+    try:
+        assert before.violations() == []
+        ask(notebook, panel)
+        view = view_in(notebook)
+        assert view.violations() == []
+        notebook.js(theme, "JupyterLab Dark")
+        eventually(lambda: view.root.evaluate("root => root.style.colorScheme"), "dark")
+        assert view.violations() == []
+    finally:
+        notebook.js(theme, "JupyterLab Light")
 
 
 def test_stop_ends_the_models_work_and_it_can_be_asked_again(live):

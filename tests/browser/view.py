@@ -1,6 +1,12 @@
 """What a view shows, read the way a person or a screen reader would."""
 
+from pathlib import Path
+
+import pytest
+
 from tests.browser.hosts.notebook import Notebook
+
+AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 class View:
@@ -10,6 +16,16 @@ class View:
         self.page = page
         self.trouble = trouble
         self.root = page.locator("body") if root is None else root
+
+    def violations(self) -> list[object]:
+        """What axe-core has against the view's accessibility; the test is skipped where that is not installed."""
+        if not AXE.is_file():
+            pytest.skip("not run: js/node_modules is not installed (npm --prefix js ci)")
+        self.page.evaluate(AXE.read_text("utf-8"))
+        return self.root.evaluate(
+            "root => axe.run(root === document.body ? document : root)"
+            ".then(found => found.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
+        )
 
     def word(self, index: int) -> object:
         """An option of the answer's list of words."""
