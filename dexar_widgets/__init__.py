@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dexar_widgets import lab
+    from dexar_widgets.attribution import Attribution
     from dexar_widgets.causal import Check, check
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
-    from dexar_widgets.verbs import explain
+    from dexar_widgets.verbs import attribute, compare, explain
     from dexar_widgets.vlm import VLM, load, models
     from dexar_widgets.widgets.explorer import Explorer
 
     __version__: str
 
 _HOME = {
+    "Attribution": "attribution",
+    "attribute": "verbs",
+    "compare": "verbs",
     "Check": "causal",
     "check": "causal",
     "explain": "verbs",
@@ -35,7 +39,8 @@ _HOME = {
     "Explorer": "widgets.explorer",
 }
 
-__all__ = ["VLM", "Check", "Explanation", "Explorer", "check", "explain", "lab", "load", "models", "read"]
+__all__ = ["VLM", "Attribution", "Check", "Explanation", "Explorer"]
+__all__ += ["attribute", "check", "compare", "explain", "lab", "load", "models", "read"]
 
 
 def __getattr__(name: str) -> object:

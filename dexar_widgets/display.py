@@ -6,14 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.types import HeatMap
 
-__all__ = ["matrix", "picture", "shaded"]
+__all__ = ["matrix", "overlaid", "picture", "shaded"]
 
 _LONGEST_SIDE = 448
 
@@ -21,11 +21,21 @@ _LONGEST_SIDE = 448
 def picture(
     e: "Explanation", heat: "HeatMap | None" = None, *, colours: str | None = None, opacity: float = 0.6
 ) -> bytes:
-    """A map over the image, as a PNG of at most 448 pixels a side; by default the whole answer's."""
+    """A map over an explanation's image; by default the whole answer's."""
+    return overlaid(e.example.image, e.sequence_map() if heat is None else heat, colours=colours, opacity=opacity)
+
+
+def overlaid(
+    image: UInt8[np.ndarray, "height width 3"],
+    heat: "HeatMap",
+    *,
+    colours: str | None = None,
+    opacity: float = 0.6,
+) -> bytes:
+    """A map over an image, as a PNG of at most 448 pixels a side."""
     from dexar_widgets.figures import overlay  # figures imports explanations
 
-    heat = e.sequence_map() if heat is None else heat
-    shown = Image.fromarray(overlay(e.example.image, heat, colours=colours, opacity=opacity))
+    shown = Image.fromarray(overlay(image, heat, colours=colours, opacity=opacity))
     scale = _LONGEST_SIDE / max(shown.size)
     size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
     buffer = io.BytesIO()

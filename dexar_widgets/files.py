@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dexar_widgets.attribution import Attribution, Cost
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.summary import LayerMaps, Statistics, Summary
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
@@ -20,12 +21,16 @@ from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens,
 __all__ = ["VERSION", "read", "save", "whole", "write_whole"]
 
 FORMAT = "dexar_widgets.explanation"
-VERSION = 1
+VERSION = 2
 _KEY = "dexar_widgets"  # the one entry of the metadata: JSON
 _TYPES = {
     kind.__name__: kind
-    for kind in (Example, Generation, GradientTensor, Grid, LayerMaps, Lens, Statistics, Summary, TokenLayout)
+    for kind in (
+        *(Attribution, Cost, Example, Generation, GradientTensor, Grid, LayerMaps, Lens, Statistics, Summary),
+        TokenLayout,
+    )
 }
+_PLAIN = {"provenance", "options", "notes"}  # fields that hold JSON values
 
 
 @contextmanager
@@ -58,6 +63,7 @@ def save(explanation: Explanation, path: str | Path) -> Path:
     """Write an explanation to one safetensors file, whole or not at all."""
     arrays: dict[str, np.ndarray] = {}
     header = {"format": FORMAT, "version": VERSION, "explanation": _pack(explanation, "", arrays)}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with whole(Path(path)) as place:
         save_file(arrays, place, {_KEY: json.dumps(header, allow_nan=False)})
     return Path(path)
@@ -102,9 +108,10 @@ def _header(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
 
 
 def _pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """A JSON value; arrays go into ``arrays`` under their dotted path."""
+    """A JSON value; arrays go into ``arrays`` under their dotted path, one that several parts share only once."""
     if isinstance(value, np.ndarray):
-        arrays[name] = np.ascontiguousarray(value)
+        name = next((known for known, array in arrays.items() if array is value), name)
+        arrays[name] = value
         return {"array": name}
     if is_dataclass(value):
         parts = {
@@ -115,6 +122,8 @@ def _pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"type": type(value).__name__, "fields": parts}
     if isinstance(value, tuple):
         return [_pack(item, f"{name}.{index}", arrays) for index, item in enumerate(value)]
+    if name == "attributions":
+        return {"mapping": {method: _pack(item, f"{name}.{method}", arrays) for method, item in value.items()}}
     return value
 
 
@@ -125,15 +134,14 @@ def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return value
     if "array" in value:
         return arrays[value["array"]]
+    if "mapping" in value:
+        return {name: _unpack(item, arrays) for name, item in value["mapping"].items()}
     kind = _TYPES[value["type"]]
     return kind(**_unpack_fields(kind, value, arrays))
 
 
 def _unpack_fields(kind: type, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    parts = {
-        name: part if name == "provenance" else _unpack(part, arrays)  # plain JSON already
-        for name, part in value["fields"].items()
-    }
+    parts = {name: part if name in _PLAIN else _unpack(part, arrays) for name, part in value["fields"].items()}
     if kind is Generation:
         parts["words"] = tuple(Word(*word) for word in parts["words"])
     return parts

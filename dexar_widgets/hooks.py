@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
-__all__ = ["attention_calls", "before_layers", "block_tails", "inspecting", "outputs"]
+__all__ = ["attention_calls", "before_layers", "block_tails", "inputs", "inspecting", "outputs"]
 
 
 @contextmanager
@@ -65,6 +65,23 @@ def outputs(modules: Sequence[nn.Module], listen: Callable[[int, Any], Any]) -> 
 
 
 @contextmanager
+def inputs(
+    modules: Sequence[nn.Module], listen: Callable[[int, tuple[Any, ...], dict[str, Any]], Any]
+) -> Iterator[None]:
+    """Call ``listen(index, args, options)`` before each module; what it returns, unless None, replaces ``args[0]``."""
+    thread = threading.get_ident()
+
+    def hook(index: int, _module: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        first = listen(index, args, options) if threading.get_ident() == thread else None
+        return None if first is None else ((first, *args[1:]), options)
+
+    with ExitStack() as stack:
+        for index, module in enumerate(modules):
+            stack.callback(module.register_forward_pre_hook(partial(hook, index), with_kwargs=True).remove)
+        yield
+
+
+@contextmanager
 def block_tails(
     projections: Sequence[nn.Module], blocks: Sequence[nn.Module], differentiate: Callable[[int, Tensor, Tensor], None]
 ) -> Iterator[None]:
@@ -96,13 +113,13 @@ def block_tails(
             yield
 
 
-Listener = Callable[[int, Tensor, Tensor, Mapping[str, Any]], None]
+Listener = Callable[[int, Tensor, Tensor, Tensor, Mapping[str, Any]], None]
 _listening = threading.local()  # .to: {id of an attention module: call its listener}
 
 
 @contextmanager
 def attention_calls(attentions: Sequence[nn.Module], listen: Listener) -> Iterator[None]:
-    """Call ``listen(layer, query, key, options)`` whenever one of the modules calls its attention function.
+    """Call ``listen(index, query, key, value, options)`` whenever a module calls its attention function.
 
     The function found is called as before, through one that delegates to it and is registered with the same mask
     function. It is set on each module's own configuration, not with ``set_attn_implementation``, which gives back
@@ -137,13 +154,13 @@ def _delegate(found: str) -> str:
     It stays registered: another thread may be about to call it.
     """
 
-    def attention(module: nn.Module, query: Tensor, key: Tensor, *args: Any, **options: Any) -> Any:
+    def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Any:
         listen = getattr(_listening, "to", {}).get(id(module))
         if listen is not None:
-            listen(query, key, options)
+            listen(query, key, value, options)
         source = sys.modules[type(module).__module__]  # where the model would have looked it up
         function = source.ALL_ATTENTION_FUNCTIONS.get_interface(found, source.eager_attention_forward)
-        return function(module, query, key, *args, **options)
+        return function(module, query, key, value, *args, **options)
 
     name = f"{found}, listened to"
     AttentionInterface.register(name, attention)

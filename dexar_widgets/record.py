@@ -10,6 +10,7 @@ from weakref import ReferenceType
 import numpy as np
 from jaxtyping import Float
 
+from dexar_widgets.attribution import Attribution
 from dexar_widgets.evidence import Evidence
 from dexar_widgets.options import PRESETS, Filter, Heads, Layers, Options, Preset, TextSet, accept, resolve
 from dexar_widgets.summary import KEEPS, Keep, Summary
@@ -27,8 +28,9 @@ class Record(ByValue):
 
     ``gradients`` is None with ``keep="summary"`` and holds the visual columns with ``keep="visual"``;
     ``summary`` is None with ``keep="full"``. ``provenance`` holds plain JSON values; its ``family``
-    decides whether preset ``released`` applies. ``vlm`` is a weak reference to the model that was
-    explained, if it was; it is neither compared nor saved.
+    decides whether preset ``released`` applies. ``attributions`` are maps that other methods gave of the
+    same answer, by the method's name. ``vlm`` is a weak reference to the model that was explained, if it
+    was; it is neither compared nor saved.
     """
 
     example: Example
@@ -42,6 +44,7 @@ class Record(ByValue):
     attention: Float[np.ndarray, "step layer head token"] | None = None
     patch_norm: Float[np.ndarray, " token"] | None = None
     lens: Lens | None = None
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)
     vlm: "ReferenceType[VLM] | None" = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +61,11 @@ class Record(ByValue):
                 "is the layout that of the prompt alone?"
             )
         self._check_parts()
+        for name, attribution in self.attributions.items():
+            if (attribution.method, attribution.grid) != (name, self.layout.grids[0]) or not np.array_equal(
+                attribution.generation.ids, self.generation.ids
+            ):
+                raise ValueError(f"Explanation.attributions: {name!r} holds {attribution!r}, of another answer.")
         try:
             plain = json.loads(json.dumps(dict(self.provenance), allow_nan=False))
         except (TypeError, ValueError) as error:

@@ -1,24 +1,28 @@
-"""From an image and a question to an `Explanation`: image + prompt → generation → gradient tensor → what is kept."""
+"""The verbs that ask a model: explain an answer, attribute it by any method, compare methods.
+
+image + prompt → answer → gradient tensor → what is kept, or any method's maps.
+"""
 
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from time import perf_counter
 from typing import Any, Literal
 
-import numpy as np
-
 from dexar_widgets import engine
+from dexar_widgets.asking import Asked, ask, ask_again
+from dexar_widgets.attribution import Attribution
+from dexar_widgets.attributions import every_method, options_of, run
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.images import ImageSource, open_image
-from dexar_widgets.options import Preset, Step, accept, pick_steps
+from dexar_widgets.images import ImageSource
+from dexar_widgets.methods import Need
+from dexar_widgets.options import Preset, Step, accept
 from dexar_widgets.summary import KEEPS, Keep, collect
-from dexar_widgets.types import Example
+from dexar_widgets.types import GradientTensor
 from dexar_widgets.vlm import VLM
 
-__all__ = ["explain"]
+__all__ = ["attribute", "compare", "explain"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,40 +81,159 @@ def explain(
         For input that cannot be explained; the message says what was expected.
     """
     accept("keep", keep, (*KEEPS, "auto"))
-    opened = open_image(image)
-    example = Example(
-        opened.image, vlm.family.DEFAULT_PROMPT if prompt is None else prompt, opened.source, opened.notices
-    )
+    asked = ask(vlm, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
     started = perf_counter()
-    request = engine.encode(vlm, example)
-    said = engine.answer(vlm, request, answer=answer, decoding=decoding, on_word=on_word)
-    answered = perf_counter()
-    every = range(len(said.generation))
-    chosen = None if steps is None else pick_steps(said.generation, every, steps)
     found = engine.differentiate(
-        vlm, request, said, steps=chosen, attention=attention, lens=lens, patch_norm=patch_norm, softcap=softcap
+        vlm,
+        asked.request,
+        asked.said,
+        steps=asked.steps,
+        attention=attention,
+        lens=lens,
+        patch_norm=patch_norm,
+        softcap=softcap,
     )
+    e = _assemble(asked, found, found.chunks(), keep=keep, preset=preset)
+    seconds = {"answer": asked.seconds, "explain": perf_counter() - started, **found.seconds}
+    told = {"softcap": softcap, "seconds": {name: round(value, 4) for name, value in seconds.items()}}
+    return replace(e, provenance={**asked.provenance, **told})
+
+
+def attribute(
+    subject: VLM | Explanation,
+    image: ImageSource | None = None,
+    prompt: str | None = None,
+    *,
+    method: str = "dexar",
+    answer: str | None = None,
+    steps: Step | None = None,
+    on_word: Callable[[str], None] | None = None,
+    decoding: engine.Decoding = engine.Decoding(),  # noqa: B008 (frozen)
+    **options: Any,
+) -> Attribution:
+    """One method's maps of an answer: raw, signed, a map per token, whatever the model family.
+
+    As the work of a job (`dexar_widgets.jobs`) it tells how far it is, and can be cancelled.
+
+    Parameters
+    ----------
+    subject
+        A model that is asked about an image, or an explanation whose answer is taken as it is, token for token.
+    method
+        One of `dexar_widgets.plugins.names("methods")`.
+    answer, steps, on_word, decoding
+        As in `dexar_widgets.explain`.
+    options
+        The method's own: the fields of its ``Options``, such as ``n_masks`` of "rise".
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or option, naming those there are, and for input that cannot be explained.
+    MemoryError
+        If memory runs out: it says what to lower. The model is as it was.
+    """
+    wanted = {method: options_of(method, options)}
+    asked = _asked(subject, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
+    return run(asked, wanted)[1][method]
+
+
+def compare(
+    subject: VLM | Explanation,
+    image: ImageSource | None = None,
+    prompt: str | None = None,
+    *,
+    methods: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    answer: str | None = None,
+    steps: Step | None = None,
+    keep: Keep | Literal["auto"] = "auto",
+    on_word: Callable[[str], None] | None = None,
+    decoding: engine.Decoding = engine.Decoding(),  # noqa: B008 (frozen)
+) -> Explanation:
+    """Several methods on one answer: an explanation with each one's maps in `Explanation.attributions`.
+
+    The answer, the prompt's cache, the image's features and the engine's pass are made once. What is shown, saved or
+    exported of an explanation holds the methods from here on; ``to_pandas("methods")`` is their table.
+
+    Parameters
+    ----------
+    methods
+        Their names; by default all, the slow ones too (RISE passes 200 times through the model, IIA 36).
+    options
+        Per method, its options by name.
+    subject, answer, steps, keep, on_word, decoding
+        As in `attribute` and `dexar_widgets.explain`.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        As in `attribute`.
+    """
+    given = dict(options or {})
+    names = every_method() if methods is None else tuple(dict.fromkeys(methods))
+    stray = sorted(set(given) - set(names))
+    if stray:
+        raise ValueError(f"options are given for {stray[0]!r}, which is not compared; compared: {', '.join(names)}.")
+    accept("keep", keep, (*KEEPS, "auto"))
+    wanted = {name: options_of(name, given.get(name, {})) for name in names}
+    asked = _asked(subject, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
+    if isinstance(subject, Explanation):
+        return replace(subject, attributions={**subject.attributions, **run(asked, wanted)[1]})
+    needs: frozenset[Need] = frozenset({"gradients"})
+    shared, found = run(asked, wanted, needs)
+    e = _assemble(asked, shared.passed, shared.chunks(), keep=keep)
+    told = {"softcap": True, "seconds": {"answer": round(asked.seconds, 4), **shared.passed.seconds}}
+    return replace(e, provenance={**asked.provenance, **told}, attributions=found)
+
+
+def _asked(
+    subject: VLM | Explanation,
+    image: ImageSource | None,
+    prompt: str | None,
+    *,
+    answer: str | None,
+    steps: Step | None,
+    on_word: Callable[[str], None] | None,
+    decoding: engine.Decoding,
+) -> Asked:
+    if isinstance(subject, Explanation):
+        if (image, prompt, answer) != (None, None, None):
+            raise ValueError("An explanation has its image, prompt and answer; image=, prompt=, answer= go with a VLM.")
+        return ask_again(subject, steps=steps)
+    if image is None:
+        raise ValueError("There is no image to ask about; give it after the model: attribute(vlm, image, prompt).")
+    return ask(subject, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
+
+
+def _assemble(
+    asked: Asked,
+    found: engine.Pass,
+    chunks: Iterable[GradientTensor],
+    *,
+    keep: Keep | Literal["auto"],
+    preset: Preset = "paper",
+) -> Explanation:
+    """An explanation of a pass and its tensor; a preset that does not go with the family is refused."""
     kept, notices = _kept(found, keep)
-    collected = collect(found.chunks(), keep=kept, layout=found.layout, steps=found.steps.tolist())
-    seconds = {"answer": answered - started, "explain": perf_counter() - answered, **found.seconds}
-    notices = (*opened.notices, *request.notices, *_lab_notices(vlm, opened.image), *notices)
     for notice in notices:
         _log.warning(notice)
+    collected = collect(iter(chunks), keep=kept, layout=found.layout, steps=found.steps.tolist())
     e = Explanation(
-        example=replace(example, notices=(*vlm.notices, *notices)),
+        example=replace(asked.example, notices=(*asked.example.notices, *notices)),
         layout=found.layout,
-        generation=said.generation,
+        generation=asked.said.generation,
         gradients=collected.gradients,
         summary=collected.summary,
         preset=preset,
         keep=kept,
-        provenance=_provenance(vlm, decoding, given=answer is not None, softcap=softcap, seconds=seconds),
+        provenance=asked.provenance,
         attention=found.attention,
         patch_norm=found.patch_norm,
         lens=found.lens,
-        vlm=weakref.ref(vlm),
+        vlm=weakref.ref(asked.vlm),
     )
-    e.options()  # refuses a preset that does not go with the family
+    e.options()
     return e
 
 
@@ -124,25 +247,3 @@ def _kept(found: engine.Pass, keep: Keep | Literal["auto"]) -> tuple[Keep, tuple
         "statistics are kept (keep='full' keeps everything)."
     )
     return "visual", (notice,)
-
-
-def _lab_notices(vlm: VLM, image: np.ndarray) -> tuple[str, ...]:
-    if not vlm.is_lab or import_module("dexar_widgets.lab").is_lab_scene(image):
-        return ()
-    notice = (
-        f"{vlm.name} knows only the lab's drawn scenes, and this picture does not look like one: its answer means "
-        "nothing. For photographs load a real checkpoint, for example dx.load('google/paligemma-3b-pt-224') or "
-        "dx.load('llava-hf/llava-1.5-7b-hf')."
-    )
-    return (notice,)
-
-
-def _provenance(
-    vlm: VLM, decoding: engine.Decoding, *, given: bool, softcap: bool, seconds: dict[str, float]
-) -> dict[str, Any]:
-    return vlm.provenance() | {
-        "answer": "given" if given else "generated",
-        "decoding": {} if given else decoding.options() | {"seed": decoding.seed},
-        "softcap": softcap,
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
-    }

@@ -1,4 +1,4 @@
-"""The only forward and backward passes on a model: answer, differentiate, score.
+"""The only forward and backward passes on a model: answer, differentiate, record, score.
 
 >>> request = encode(vlm, Example(image, "What is on the table?"))
 >>> said = answer(vlm, request)
@@ -6,8 +6,31 @@
 ...     chunk.values  # step layer head token
 """
 
-from dexar_widgets.engine.answers import Answer, answer, score
+from dexar_widgets.engine.answers import Answer, answer, resume, score
 from dexar_widgets.engine.gradients import Pass, differentiate
+from dexar_widgets.engine.meter import Meter, metered
+from dexar_widgets.engine.recordings import Recording, Sublayer, record
 from dexar_widgets.engine.requests import Decoding, Request, encode
+from dexar_widgets.engine.rows import final_states, logits_at, read_attention
+from dexar_widgets.engine.variants import score_variants
 
-__all__ = ["Answer", "Decoding", "Pass", "Request", "answer", "differentiate", "encode", "score"]
+__all__ = [
+    "Answer",
+    "Decoding",
+    "Meter",
+    "Pass",
+    "Recording",
+    "Request",
+    "Sublayer",
+    "answer",
+    "differentiate",
+    "encode",
+    "final_states",
+    "logits_at",
+    "metered",
+    "read_attention",
+    "record",
+    "resume",
+    "score",
+    "score_variants",
+]

@@ -17,15 +17,16 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from dexar_widgets import hooks, jobs
-from dexar_widgets.engine.contexts import ROWS, Context, borrowed, logits_of, replay
+from dexar_widgets.engine.contexts import Context, borrowed, replay
 from dexar_widgets.engine.requests import Decoding, Request, end_ids, forced_start, require_room, setting
+from dexar_widgets.engine.unembedding import ROWS, logits_of
 from dexar_widgets.types import Generation
 from dexar_widgets.words import Pieces, WordStream, words
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Answer", "answer", "score"]
+__all__ = ["Answer", "answer", "resume", "score"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,7 @@ def answer(
     with borrowed(vlm):
         jobs.progress(0, 0, "reading the image and the question")
         if answer is not None:
-            ids = _given_ids(vlm, request, answer)
-            _, _, context = _generate(vlm, request, max_new_tokens=1, num_beams=1, do_sample=False)
+            ids, context = _given_ids(vlm, request, answer), _context(vlm, request)
             log_probs = _log_probs(vlm, request, context, ids)
         else:
             ids, log_probs, context = _generated(vlm, request, decoding, on_word)
@@ -74,12 +74,19 @@ def answer(
     return Answer(generation, context)
 
 
+def resume(vlm: "VLM", request: Request, generation: Generation) -> Answer:
+    """The same answer again, token for token, on what the model keeps of the prompt."""
+    with borrowed(vlm):
+        jobs.progress(0, 0, "reading the image and the question")
+        require_room(vlm, request.prompt_ids.shape[1] + len(generation.ids), "Prompt and answer")
+        return Answer(generation, _context(vlm, request))
+
+
 def score(vlm: "VLM", request: Request, ids: Int[np.ndarray, " id"]) -> Float[np.ndarray, " id"]:
     """The natural log-probability of each of an answer's ids (`Generation.ids`), given those before it."""
     with borrowed(vlm):
         require_room(vlm, request.prompt_ids.shape[1] + len(ids), "Prompt and answer")
-        _, _, context = _generate(vlm, request, max_new_tokens=1, num_beams=1, do_sample=False)
-        log_probs = _log_probs(vlm, request, context, ids)
+        log_probs = _log_probs(vlm, request, _context(vlm, request), ids)
         _require_finite(vlm, log_probs)
     return log_probs
 
@@ -102,36 +109,52 @@ def _generated(
             torch.manual_seed(decoding.seed)
         ids, logits, context = _generate(vlm, request, **options)
     if beams:
-        _, _, context = _generate(vlm, request, max_new_tokens=1, num_beams=1, do_sample=False)
+        context = _context(vlm, request)
         return ids, _log_probs(vlm, request, context, ids), context
     chosen = [step[0].log_softmax(-1)[token] for step, token in zip(logits, ids.tolist(), strict=True)]
     return ids, torch.stack(chosen).cpu().numpy(), context
+
+
+def _context(vlm: "VLM", request: Request) -> Context:
+    """What the model keeps of the prompt, by having it say one token."""
+    return _generate(vlm, request, max_new_tokens=1, num_beams=1, do_sample=False)[2]
 
 
 def _generate(
     vlm: "VLM", request: Request, **options: Any
 ) -> tuple[Int[np.ndarray, " id"], Sequence[Float[Tensor, "1 word"]], Context]:
     """One ``generate``: the new ids, each step's logits (none with beams), and what the model keeps of the prompt."""
-    anatomy = vlm.anatomy
-    heard: dict[int, Any] = {}
+    anatomy, encoder_decoder = vlm.anatomy, vlm.model.config.is_encoder_decoder
     # Without a configuration, so that sliding-window layers keep every key and the cache can be cropped.
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache()) if anatomy.cross_attention else DynamicCache()
-    encoder = [vlm.model.get_encoder()] if vlm.model.config.is_encoder_decoder else []
     beams = options.get("num_beams") or setting(vlm, "num_beams") or 1
+    prompt_reader = vlm.model.get_encoder() if encoder_decoder else anatomy.decoder
+    heard: dict[str, Any] = {}  # at each one's first call, which reads the prompt
 
     def hear(index: int, output: Any) -> None:
-        heard[index] = output if index else anatomy.patch_features(output).float().norm(dim=-1)
+        if index == 0:
+            heard["norms"] = anatomy.patch_features(output).float().norm(dim=-1)
+        else:
+            heard.setdefault("output", output)
+
+    def overhear(_index: int, _args: Any, given: dict[str, Any]) -> None:
+        heard.setdefault("read", given["inputs_embeds"])
 
     options |= {} if beams > 1 else {"past_key_values": cache, "cache_implementation": None, "output_logits": True}
     try:
-        with hooks.outputs([anatomy.vision_tower, *encoder], hear):
+        with (
+            hooks.outputs([anatomy.vision_tower, prompt_reader], hear),
+            hooks.inputs([anatomy.reader], overhear),
+        ):
             output = vlm.model.generate(**request.inputs, **options, return_dict_in_generate=True)
     except RuntimeError as error:
         if "`nan`" in str(error):  # sampling from NaN
             raise _not_finite(vlm) from error
         raise
     ids = output.sequences[0, request.prompt_ids.shape[1] :].cpu().numpy()
-    return ids, output.logits or (), Context(cache, heard.get(1), heard[0])
+    said, states = heard["output"], heard["output"].last_hidden_state[0]
+    context = Context(cache, said if encoder_decoder else None, heard["read"][:1], states, heard["norms"])
+    return ids, output.logits or (), context
 
 
 def _count(prompt: int, most: int, ids: Int[Tensor, "beam token"], _scores: Any) -> bool:

@@ -12,24 +12,27 @@ from torch import Tensor
 from transformers import Cache
 
 from dexar_widgets import hooks, jobs
+from dexar_widgets.engine.meter import count
 from dexar_widgets.engine.requests import Request
-from dexar_widgets.families import Anatomy
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["ROWS", "Context", "borrowed", "logits_of", "replay"]
-
-ROWS = 16
-"""Rows unembedded at once: 16 MB of logits where the model knows 257 000 words."""
+__all__ = ["Context", "borrowed", "replay", "whole"]
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the model keeps of a prompt: its keys and values, the encoder's output, the norms of the image's patches."""
+    """What the model keeps of a prompt, so that no later pass reads the image again.
+
+    ``embeddings`` is what its `Anatomy.reader` read, ``states`` are the normed last hidden states of the prompt (of
+    the encoder, where there is one), ``patch_norms`` the norms of the image's features.
+    """
 
     cache: Cache
     encoder_outputs: Any
+    embeddings: Float[Tensor, "1 token feature"]
+    states: Float[Tensor, "token hidden"]
     patch_norms: Float[Tensor, " patch"]
 
     def values(self, *, cross_attention: bool) -> list[Float[Tensor, "kv_head token feature"]]:
@@ -70,10 +73,13 @@ def replay(vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, 
     prompt, cache = request.prompt_ids.shape[1], context.cache
     windows = [window for window in vlm.anatomy.windows if window is not None]
     if vlm.anatomy.prefix and min(windows, default=prompt) < prompt:
-        inputs = _from_the_start(request, context, said)
+        # A prefix that sees itself beyond a window: its last row cannot be run alone.
+        cache.crop(-cache.get_seq_length())
+        inputs = whole(vlm, request, ids, pixels=request.inputs["pixel_values"]) | {"past_key_values": cache}
     else:
         cache.crop(-(cache.get_seq_length() - (prompt - 1)))  # it takes negative counts only
         inputs = _from_the_prompts_end(vlm, request, context, said)
+    count(forwards=1)
     rows: Tensor = vlm.anatomy.decoder(**inputs, use_cache=True).last_hidden_state[0]
     return rows
 
@@ -95,16 +101,34 @@ def _from_the_prompts_end(vlm: "VLM", request: Request, context: Context, said: 
     return prepared
 
 
-def _from_the_start(request: Request, context: Context, said: Int[Tensor, "1 id"]) -> dict[str, Any]:
-    """Inputs of everything, for a prefix that sees itself beyond a window: its last row cannot be run alone."""
-    context.cache.crop(-context.cache.get_seq_length())
+def whole(
+    vlm: "VLM",
+    request: Request,
+    ids: Int[np.ndarray, " id"],
+    *,
+    embeddings: Float[Tensor, "image token feature"] | None = None,
+    pixels: Float[Tensor, "image 3 height width"] | None = None,
+) -> dict[str, Any]:
+    """Inputs of prompt and answer in one pass without a cache: of ``pixels``, or of what was read of the image before.
+
+    As many at once as there are images in either; the rows that predict ``ids`` are the last of the result.
+    """
+    said = torch.as_tensor(ids[:-1], device=request.prompt_ids.device)[None]
+    encoder_decoder = vlm.model.config.is_encoder_decoder
     ones = {name: torch.ones_like(said) for name in ("attention_mask", "token_type_ids")}  # type 1: not of the prefix
-    longer = {"input_ids": said, **ones}
-    joined = {name: torch.cat([request.inputs[name], tail], dim=1) for name, tail in longer.items()}
-    return {**request.inputs, **joined, "past_key_values": context.cache}
-
-
-def logits_of(anatomy: Anatomy, normed: Float[Tensor, "row hidden"]) -> Float[Tensor, "row word"]:
-    """Unembed normed hidden states, in float32, the model's final soft-cap included."""
-    logits = anatomy.unembedding(normed).float()
-    return logits if anatomy.softcap is None else anatomy.softcap * torch.tanh(logits / anatomy.softcap)
+    inputs: dict[str, Any] = {name: value for name, value in request.inputs.items() if name != "pixel_values"}
+    if encoder_decoder:
+        inputs["decoder_input_ids"] = torch.cat([request.prompt_ids, said], dim=1)
+    else:
+        tails = {"input_ids": said, **ones}
+        inputs |= {name: torch.cat([inputs[name], tail], dim=1) for name, tail in tails.items() if name in inputs}
+    source = embeddings if pixels is None else pixels
+    assert source is not None, "either pixels or embeddings"
+    inputs = {name: value.expand(len(source), *value.shape[1:]) for name, value in inputs.items()}
+    if pixels is not None:
+        return inputs | {"pixel_values": pixels}
+    del inputs["input_ids"]
+    if not encoder_decoder:
+        words = vlm.model.get_input_embeddings()(said).expand(len(source), -1, -1)
+        source = torch.cat([source, words.to(source)], dim=1)
+    return inputs | {"inputs_embeds": source}

@@ -11,22 +11,24 @@ that predict the answer.
 Source: DEX-AR, Eq. 2–3 and appendix D.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from dexar_widgets import hooks, jobs
 from dexar_widgets.engine.answers import Answer
 from dexar_widgets.engine.contexts import borrowed, replay
+from dexar_widgets.engine.masks import visible_by_layer
+from dexar_widgets.engine.meter import count, now
 from dexar_widgets.engine.readings import AttentionRows, patch_norm_of, read_lens
 from dexar_widgets.engine.requests import Request
+from dexar_widgets.engine.unembedding import Targets
 from dexar_widgets.families import Anatomy
 from dexar_widgets.types import GradientTensor, Lens, TokenLayout
 
@@ -121,7 +123,7 @@ def differentiate(
     positions = answer.generation.positions[chosen]
     with borrowed(vlm):
         anatomy = vlm.anatomy if softcap else replace(vlm.anatomy, softcap=None)
-        started = _now(vlm)
+        started = now(vlm)
         ids = answer.generation.ids[: positions[-1] + 1]
         rows = positions - len(ids)  # counted from the last: the replay may begin earlier
         targets = torch.as_tensor(ids[positions], device=vlm.device)
@@ -132,12 +134,14 @@ def differentiate(
             hooks.attention_calls(anatomy.attentions, attended.keep) if attention else nullcontext(),
         ):
             replay(vlm, request, answer.context, ids)
+        count(backwards=1)  # the tails of all blocks together
         values = answer.context.values(cross_attention=anatomy.cross_attention)
-        passed = _now(vlm)
+        passed = now(vlm)
         read = read_lens(vlm, anatomy, tails.normed, targets) if lens else None
-        seconds = {"pass": passed - started} | ({"lens": _now(vlm) - passed} if lens else {})
+        seconds = {"pass": passed - started} | ({"lens": now(vlm) - passed} if lens else {})
     layout = request.layout if anatomy.cross_attention else _with_answer(vlm, request.layout, answer, len(ids) - 1)
-    allowed = _allowed(anatomy, request, positions, len(layout))
+    prompt_end = request.prompt_ids.shape[1] - 1
+    allowed = visible_by_layer(anatomy, request, prompt_end + positions, len(layout))
     return Pass(
         layout=layout,
         steps=chosen,
@@ -165,7 +169,7 @@ class _Tails:
     normed: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.directions, self.offsets = _unembedding_rows(self.anatomy.unembedding, self.targets, self.dtype)
+        self.words = Targets(self.anatomy, self.targets, self.dtype)
 
     def differentiate(self, layer: int, leaf: Tensor, hidden: Tensor) -> None:
         """Take one layer's gradient; for the last layer also the one through the final norm applied twice."""
@@ -179,10 +183,7 @@ class _Tails:
             self.normed.append(normed.detach())
 
     def _gradient(self, normed: Tensor, leaf: Tensor) -> Float32[Tensor, "step head feature"]:
-        directions, softcap = self.directions.to(normed.device), self.anatomy.softcap
-        logits = (normed.float() * directions).sum(-1) + self.offsets.to(normed.device)
-        if softcap is not None:
-            logits = softcap * torch.tanh(logits / softcap)
+        logits = self.words.logits(normed)
         rows = self.rows.to(leaf.device)
 
         def pull(weights: Tensor) -> Tensor:  # rows do not mix, so one backward serves all
@@ -191,7 +192,7 @@ class _Tails:
 
         u = pull(torch.ones_like(logits))
         if leaf.dtype == torch.float16:
-            scale = _power_of_two(u, directions.to(u.device))
+            scale = _power_of_two(u, self.words.directions.to(u.device))
             scaled = pull(scale.to(logits.device)) / scale[:, None]
             u = torch.where(scaled.isfinite(), scaled, u)
         per_head: Tensor = u.unflatten(-1, (self.anatomy.heads, -1))
@@ -222,23 +223,6 @@ def _inner(
     return inner.mul_(mask).cpu().numpy()
 
 
-def _unembedding_rows(
-    unembedding: nn.Module, ids: Int[Tensor, " step"], dtype: torch.dtype
-) -> tuple[Float32[Tensor, "step hidden"], Float32[Tensor, " step"]]:
-    """The unembedding's row and bias of each id: read off, or from its gradient where it is quantised or offloaded."""
-    weight: Any = unembedding.weight
-    if type(weight) is nn.Parameter and weight.is_floating_point() and not weight.is_meta:
-        at = ids.to(weight.device)
-        bias: Any = getattr(unembedding, "bias", None)
-        return weight[at].float(), torch.zeros(len(ids)) if bias is None else bias[at].float()
-    width: Any = unembedding.in_features
-    probe = torch.zeros(len(ids), width, dtype=dtype, device=ids.device, requires_grad=True)
-    with torch.enable_grad():
-        logits = unembedding(probe).gather(-1, ids[:, None])[:, 0]
-        (rows,) = torch.autograd.grad(logits, probe, torch.ones_like(logits))
-    return rows.float(), logits.detach().float()
-
-
 def _chosen(steps: Sequence[int] | None, count: int) -> Int[np.ndarray, " step"]:
     if steps is None:
         return np.arange(count)
@@ -246,24 +230,6 @@ def _chosen(steps: Sequence[int] | None, count: int) -> Int[np.ndarray, " step"]
     if wrong or not len(steps):
         raise ValueError(f"steps={list(steps)}: expected some of the answer's steps 0 to {count - 1}.")
     return np.unique(np.asarray(steps))
-
-
-def _allowed(
-    anatomy: Anatomy, request: Request, positions: Int[np.ndarray, " step"], tokens: int
-) -> Bool[np.ndarray, "step layer token"]:
-    """The keys each row may see: no padding, and in self-attention neither the future nor what left the window."""
-    seen = np.ones(tokens, bool)
-    padding = request.inputs["attention_mask"][0].bool().cpu().numpy()
-    seen[: len(padding)] = padding
-    allowed = np.broadcast_to(seen, (len(positions), len(anatomy.blocks), tokens))
-    if anatomy.cross_attention:
-        return allowed.copy()
-    windows = np.array([window or tokens for window in anatomy.windows or (None,) * len(anatomy.blocks)])
-    back = (request.prompt_ids.shape[1] - 1 + positions)[:, None, None] - np.arange(tokens)
-    inside = back < windows[:, None]
-    if anatomy.prefix:
-        inside |= (positions == 0)[:, None, None]  # the prompt's last position
-    return allowed & (back >= 0) & inside
 
 
 def _with_answer(vlm: "VLM", layout: TokenLayout, answer: Answer, count: int) -> TokenLayout:
@@ -279,10 +245,3 @@ def _with_answer(vlm: "VLM", layout: TokenLayout, answer: Answer, count: int) ->
         np.concatenate([layout.cells, np.full((count, 3), -1)]),
         layout.grids,
     )
-
-
-def _now(vlm: "VLM") -> float:
-    """A clock that waits for the accelerator."""
-    if torch.device(vlm.device).type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()

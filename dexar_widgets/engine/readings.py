@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from dexar_widgets import jobs
-from dexar_widgets.engine.contexts import ROWS, logits_of
+from dexar_widgets.engine.unembedding import ROWS, logits_of
 from dexar_widgets.families import Anatomy
 from dexar_widgets.types import Lens, TokenLayout
 
@@ -29,7 +29,7 @@ class AttentionRows:
     rows: Int[np.ndarray, " step"]
     scores: list[Tensor] = field(default_factory=list)
 
-    def keep(self, _layer: int, query: Tensor, key: Tensor, options: Mapping[str, Any]) -> None:
+    def keep(self, _layer: int, query: Tensor, key: Tensor, _value: Tensor, options: Mapping[str, Any]) -> None:
         """Take one layer's queries and keys, as handed to its attention function."""
         scaling, softcap = options.get("scaling"), options.get("softcap")
         wanted = query[0][:, torch.as_tensor(self.rows, device=query.device)].float()

@@ -7,7 +7,7 @@ may know a module path, a special id or a grid of the family.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dexar_widgets.types import TokenLayout
 
-__all__ = ["Anatomy", "Family", "Prompt", "identity", "last_hidden_state"]
+__all__ = ["Anatomy", "Family", "Prompt", "Stack", "SublayerKind", "identity", "last_hidden_state"]
 
 
 def identity(hidden: torch.Tensor) -> torch.Tensor:
@@ -28,12 +28,27 @@ def last_hidden_state(output: Any) -> torch.Tensor:
     return torch.as_tensor(getattr(output, "last_hidden_state", output)).flatten(0, 1)
 
 
+SublayerKind = Literal["encoder", "self", "cross"]
+"""Attention among the encoder's tokens, among the decoder's, or from the decoder to the encoder's output."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Blocks one above the other, each with an attention module and its output projection."""
+
+    blocks: tuple[nn.Module, ...]
+    attentions: tuple[nn.Module, ...]
+    projections: tuple[nn.Module, ...]
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """Where the engine finds what it needs inside one loaded model (all tuples: one entry per layer)."""
 
     decoder: nn.Module
     """The module to call for hidden states (``model.model``); its inputs come from `prepare_inputs_for_generation`."""
+    reader: nn.Module
+    """The stack in which the image's tokens stand among the text's; it takes both, merged, as ``inputs_embeds``."""
     blocks: tuple[nn.Module, ...]
     """Decoder blocks; a block's output, or the first element of it, is the hidden state."""
     attentions: tuple[nn.Module, ...]
@@ -57,6 +72,29 @@ class Anatomy:
     """True where the prompt's positions see one another both ways, also beyond a layer's window."""
     cross_attention: bool = False
     """True where the image is read through cross-attention to an encoder."""
+    encoder: Stack | None = None
+    """Under cross-attention: the encoder whose output is read."""
+    own: Stack | None = None
+    """Under cross-attention: the decoder's blocks with their self-attention."""
+
+    @property
+    def visual_blocks(self) -> tuple[nn.Module, ...]:
+        """The blocks that the image's tokens pass through."""
+        return self.blocks if self.encoder is None else self.encoder.blocks
+
+    def sublayers(self) -> list[tuple[SublayerKind, nn.Module, nn.Module]]:
+        """Every attention between the merged input and the logits: its kind, its module and its output projection."""
+        explained: SublayerKind = "cross" if self.cross_attention else "self"
+        found = [(explained, *pair) for pair in zip(self.attentions, self.projections, strict=True)]
+        if not self.cross_attention:
+            return found
+        if self.encoder is None or self.own is None:
+            raise ValueError("The family's anatomy names neither encoder= nor own=, which this method passes through.")
+        below: list[tuple[SublayerKind, Stack]] = [("encoder", self.encoder), ("self", self.own)]
+        return [
+            *((kind, *pair) for kind, of in below for pair in zip(of.attentions, of.projections, strict=True)),
+            *found,
+        ]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from transformers import (
     Florence2VisionConfig,
 )
 
-from dexar_widgets.families import Anatomy, Prompt, identity
+from dexar_widgets.families import Anatomy, Prompt, Stack, identity
 from dexar_widgets.families._grids import covered_box, image_layout
 from dexar_widgets.families._tiny import random_model, vocabulary
 from dexar_widgets.families._verification import check_fields, check_type
@@ -114,10 +114,11 @@ def prompt(processor: Any, prompt: str | None) -> Prompt:
 
 def anatomy(model: Any) -> Anatomy:
     """Where things are in a Florence-2 model: the decoder's cross-attention is explained."""
-    decoder = model.model.language_model.decoder
+    encoder, decoder = model.model.language_model.encoder, model.model.language_model.decoder
     attentions = tuple(layer.encoder_attn for layer in decoder.layers)
     return Anatomy(
         decoder=model.model,
+        reader=encoder,
         blocks=tuple(decoder.layers),
         attentions=attentions,
         projections=tuple(attention.out_proj for attention in attentions),
@@ -128,7 +129,14 @@ def anatomy(model: Any) -> Anatomy:
         vision_tower=model.model.vision_tower,
         patch_features=_patch_features,
         cross_attention=True,
+        encoder=_stack(encoder),
+        own=_stack(decoder),
     )
+
+
+def _stack(module: Any) -> Stack:
+    attentions = tuple(layer.self_attn for layer in module.layers)
+    return Stack(tuple(module.layers), attentions, tuple(attention.out_proj for attention in attentions))
 
 
 def layout(model: Any, processor: Any, inputs: Mapping[str, Tensor], size: tuple[int, int]) -> TokenLayout:

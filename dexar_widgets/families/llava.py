@@ -117,6 +117,7 @@ def anatomy(model: Any) -> Anatomy:
 
     return Anatomy(
         decoder=model.model,
+        reader=decoder,
         blocks=tuple(decoder.layers),
         attentions=attentions,
         projections=tuple(attention.o_proj for attention in attentions),

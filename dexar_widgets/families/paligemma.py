@@ -90,6 +90,7 @@ def anatomy(model: Any) -> Anatomy:
     kinds = getattr(text, "layer_types", None) or ("full_attention",) * len(attentions)
     return Anatomy(
         decoder=model.model,
+        reader=decoder,
         blocks=tuple(decoder.layers),
         attentions=attentions,
         projections=tuple(attention.o_proj for attention in attentions),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import dexar_widgets as dx
-from dexar_widgets import causal, engine, perturb, verbs
+from dexar_widgets import asking, causal, engine, perturb, verbs
 
 PIXELS = cases.EXAMPLE.image
 QUESTION = "What is in this image?"
@@ -186,10 +186,10 @@ def test_a_picture_that_is_no_scene_brings_a_notice_with_a_lab_model(vlm):
     noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     scene = dx.lab.scene(3).image
     lab = type(vlm)(vlm.model, vlm.processor, vlm.family, "lab/llava")
-    assert verbs._lab_notices(lab, scene) == ()
-    (notice,) = verbs._lab_notices(lab, noise)
+    assert asking._lab_notices(lab, scene) == ()
+    (notice,) = asking._lab_notices(lab, noise)
     assert "knows only the lab's drawn scenes" in notice
-    assert verbs._lab_notices(vlm, noise) == ()
+    assert asking._lab_notices(vlm, noise) == ()
 
 
 def test_scores_are_those_of_a_plain_forward_pass(vlm, explained):

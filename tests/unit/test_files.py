@@ -103,7 +103,7 @@ def rewritten(path, **changes):
 
 def test_a_newer_version_says_so_and_what_to_do(tmp_path):
     path = rewritten(made().save(tmp_path / "e.safetensors"), version=99)
-    with pytest.raises(ValueError, match=r"has format version 99, this dexar_widgets reads up to 1; update it"):
+    with pytest.raises(ValueError, match=r"has format version 99, this dexar_widgets reads up to 2; update it"):
         read(path)
 
 
