@@ -245,8 +245,10 @@ class _Tape:
     def _projected(self, _index: int, args: tuple[Any, ...], _options: Any) -> Tensor | None:
         sublayer = self.sublayers[-1]
         if self.fixed is None or sublayer.kind != self.fixed[0].kind:
-            sublayer.output = args[0]
-            return None
+            # a frozen model's decoder begins its own graph here: its first words come from no tensor of it
+            leaf = torch.is_grad_enabled() and not args[0].requires_grad
+            sublayer.output = args[0].detach().requires_grad_() if leaf else args[0]
+            return sublayer.output if leaf else None
         kept, strength = self.fixed
         held = replace(kept, value=sublayer.value, strength=strength)
         held.output = torch.stack([held.attended(image) for image in range(len(args[0]))]).to(args[0])

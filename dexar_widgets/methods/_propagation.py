@@ -19,7 +19,7 @@ __all__ = ["propagate", "starts"]
 
 def propagate(
     start: Float[Tensor, "step row"],
-    maps: Iterable[tuple[SublayerKind, Float32[Tensor, "row token"]]],
+    maps: Iterable[tuple[SublayerKind, Float32[Tensor, "_row _token"]]],
     *,
     normalise: bool,
 ) -> Float[Tensor, "step token"]:

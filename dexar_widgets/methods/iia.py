@@ -33,7 +33,7 @@ NEEDS: frozenset[Need] = frozenset()
 SMALLER = "lower batch_size"
 
 Target = Literal["answer", "step"]
-Layers = list[tuple[SublayerKind, Float32[Tensor, "row token"]]]
+Layers = list[tuple[SublayerKind, Float32[Tensor, "_row _token"]]]  # of its own size each
 
 
 @dataclass(frozen=True, kw_only=True)
