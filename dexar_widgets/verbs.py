@@ -198,7 +198,7 @@ def _asked(
     decoding: engine.Decoding,
 ) -> Asked:
     if isinstance(subject, Explanation):
-        if (image, prompt, answer) != (None, None, None):
+        if any(given is not None for given in (image, prompt, answer)):
             raise ValueError("An explanation has its image, prompt and answer; image=, prompt=, answer= go with a VLM.")
         return ask_again(subject, steps=steps)
     if image is None:

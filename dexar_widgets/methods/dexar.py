@@ -32,6 +32,9 @@ class Options:
     text_set: TextSet | None = None
     preset: Preset = "paper"
 
+    def __post_init__(self) -> None:
+        resolve((0,), 1, **asdict(self) | {"layers": None, "heads": None})  # those wait for the model
+
 
 def attribute(subject: Subject, options: Options) -> Maps:
     """Σ_{l,h} δ·G⁺ of each step, weighed by ω."""

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from dexar_widgets import filters
 from dexar_widgets.methods import Maps, Need, Subject
 from dexar_widgets.methods._checks import one_of
-from dexar_widgets.options import Filter, Heads, Layers, TextSet, fraction_of, resolve
+from dexar_widgets.options import TEXT_SETS, Filter, Heads, Layers, TextSet, accept, fraction_of, resolve
 from dexar_widgets.types import GradientTensor, TokenLayout
 
 TITLE = "DEX-AR use"
@@ -50,7 +50,9 @@ class Options:
     def __post_init__(self) -> None:
         one_of("head_weight", self.head_weight, get_args(Read))
         one_of("step_weight", self.step_weight, get_args(StepWeight))
+        fraction_of(self.head_filter)
         fraction_of(self.filler_filter, "filler_filter")
+        accept("text_set", self.text_set, TEXT_SETS)
 
 
 def attribute(subject: Subject, options: Options) -> Maps:

@@ -31,23 +31,23 @@ NEEDS: frozenset[Need] = frozenset()
 SMALLER = "explain a shorter answer, or shrink the image"
 
 Items = Literal["prompt", "all"]
+Stage = Literal["raw", "causal", "scaled", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """``items``: which of the prompt's text counts as earlier items, the user's words ("prompt") or "all" of it.
 
-    ``causal=False`` leaves out the causal step, ``rank_filter=False`` the filter.
+    ``stage``: how far to go. "raw" maps of one word said twice are equal to the last bit; then come the causal step,
+    the scaling together with the text, and ("full") the filter.
     """
 
     items: Items = "prompt"
-    causal: bool = True
-    rank_filter: bool = True
+    stage: Stage = "full"
 
     def __post_init__(self) -> None:
         one_of("items", self.items, get_args(Items))
-        one_of("causal", self.causal, (True, False))
-        one_of("rank_filter", self.rank_filter, (True, False))
+        one_of("stage", self.stage, get_args(Stage))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def attribute(subject: Subject, options: Options) -> Maps:
     grid = subject.layout.grids[0]
     tokens = np.searchsorted(visual_tokens(subject.layout), subject.layout.tokens_of())
     cells = np.stack(maps)[:, tokens].reshape(-1, grid.rows, grid.cols)
-    if options.rank_filter:
+    if options.stage == "full":
         cells = np.stack([rank_gaussian(one) for one in cells])
     return Maps(subject.on_tokens(cells))
 
@@ -94,11 +94,14 @@ def _activation(scores: _Scores, item: int, options: Options) -> Float[np.ndarra
     """The map of one item before the filter."""
     column = scores.column[item]
     own, relevance = scores.visual[:, column], scores.text[:item, column]
-    if options.causal:
-        text = scores.pieces[item].strip()
-        differs = np.array([piece.strip() != text for piece in scores.pieces[:item]], bool)
-        others = scores.visual[:, scores.column[:item][differs]]
-        own = np.maximum(own - explained_by_others(own, others, relevance[differs]), 0)
+    if options.stage == "raw":
+        return own
+    text = scores.pieces[item].strip()
+    differs = np.array([piece.strip() != text for piece in scores.pieces[:item]], bool)
+    others = scores.visual[:, scores.column[:item][differs]]
+    own = np.maximum(own - explained_by_others(own, others, relevance[differs]), 0)
+    if options.stage == "causal":
+        return own
     together = np.concatenate([own, relevance])
     low, high = together.min(), together.max()
     return (own - low) / (high - low) if high > low else np.zeros_like(own)

@@ -161,7 +161,7 @@ class _Listening:
         return run(self.model, request, generation, steps, pixels), self.maps
 
 
-def tam(found_of, layout, generation, steps, unembed, *, items="prompt", causal=True, rank_filter=True):
+def tam(found_of, layout, generation, steps, unembed, *, items="prompt", stage="full"):
     """Token activation map, item by item and cell by cell."""
     last = max(steps)
     found = found_of(range(last + 1))
@@ -175,7 +175,7 @@ def tam(found_of, layout, generation, steps, unembed, *, items="prompt", causal=
         item = len(prompt) + step
         own = np.array([max(0.0, unembed(found.memory[i])[ids[item]].item()) for i in image])
         relevance = [max(0.0, unembed(state)[ids[item]].item()) for state in states[:item]]
-        if causal:
+        if stage != "raw":
             mix, mass = np.zeros(len(image)), 1e-8
             for other in range(item):
                 if texts[other] != texts[item]:
@@ -186,10 +186,11 @@ def tam(found_of, layout, generation, steps, unembed, *, items="prompt", causal=
                 scale = np.linalg.lstsq(mix[:, None], own, rcond=None)[0][0]
                 own = np.maximum(own - scale * mix, 0)
         every = np.concatenate([own, relevance])
-        own = (own - every.min()) / (every.max() - every.min())
+        if stage in ("scaled", "full"):
+            own = (own - every.min()) / (every.max() - every.min())
         cells = own[[list(image).index(token) for token in layout.tokens_of()]]
         cells = cells.reshape(layout.grids[0].rows, layout.grids[0].cols)
-        maps.append(_rank_gaussian(cells) if rank_filter else cells)
+        maps.append(_rank_gaussian(cells) if stage == "full" else cells)
     return np.stack(maps)
 
 

@@ -31,7 +31,24 @@ ENTRIES = {
         handle, request, said, attention=True, lens=True, patch_norm=True
     ),
     "score": lambda handle, request, said: engine.score(handle, request, said.generation.ids),
+    "resume": lambda handle, request, said: engine.resume(handle, request, said.generation),
+    "attention": lambda handle, request, said: engine.read_attention(handle, request, said, steps=[0, 2]),
+    "states": lambda handle, request, said: engine.final_states(handle, request, said, steps=[0, 2]),
+    "record": lambda handle, request, said: _recorded(handle, request, said),
+    "variants": lambda handle, request, said: engine.score_variants(
+        handle, request, said, lambda some: _pixels(request, some), 3, steps=[0, 2], batch_size=2
+    ),
 }
+
+
+def _pixels(request, some):
+    return torch.cat([request.inputs["pixel_values"] * number for number in some])
+
+
+def _recorded(handle, request, said):
+    with engine.record(handle, request, said, steps=[0, 2], pixels=_pixels(request, [1, 2])) as recording:
+        weak = recording.weakened(0.5)
+        return weak.gradients(weak.logits()[:, 0], weak.outputs())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Every method against another writing of it, for every family: whole matrices, eager attention, float64, or captum."""
 
-import cases
 import captum.attr
+import cases
 import methods_oracle as oracle
 import numpy as np
 import pytest
@@ -182,10 +182,7 @@ def test_scores_of_variants_are_captums_feature_ablation(case):
     agree(scores[0] - scores[1:], drops, 1e-4)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"items": "all"}, {"causal": False}, {"rank_filter": False}, {"causal": False, "rank_filter": False}],
-)
+@pytest.mark.parametrize("options", [{}, {"items": "all"}, {"stage": "raw"}, {"stage": "causal"}, {"stage": "scaled"}])
 def test_tam_is_that_of_loops_over_items_and_cells(case, options):
     model = oracle.twin(case.handle)
     cap = getattr(model.config.text_config, "final_logit_softcapping", None)
