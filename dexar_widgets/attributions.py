@@ -15,7 +15,7 @@ from dexar_widgets.attribution import Attribution, Cost
 from dexar_widgets.maps import on_grid
 from dexar_widgets.methods import Maps, Need, Subject
 
-__all__ = ["every_method", "options_of", "run"]
+__all__ = ["attributed", "every_method", "options_of", "run"]
 
 _FIRST = ("dexar", "dexar_use")  # in a comparison these lead, and controls come last
 
@@ -55,11 +55,23 @@ def run(
     found = {}
     for number, (name, module) in enumerate(modules.items()):
         jobs.progress(0, 0, f"{module.TITLE} (method {number + 1} of {len(modules)})")
-        with _enough_memory(module.TITLE, module.SMALLER), engine.metered(asked.vlm) as own:
-            maps = module.attribute(subject, wanted[name])
-        cost = _cost(asked, shared if module.NEEDS else engine.Meter(peak_bytes=own.peak_bytes), own)
-        found[name] = _attribution(name, module, wanted[name], maps, asked, cost)
+        found[name] = _one(name, module, wanted[name], subject, asked, shared)
     return subject, found
+
+
+def attributed(asked: Asked, name: str, module: ModuleType, options: Any) -> Attribution:
+    """A module that is no installed plug-in, on one answer."""
+    subject = Subject(asked.vlm, asked.request, asked.said, asked.steps, module.NEEDS)
+    return _one(name, module, options, subject, asked, engine.Meter())
+
+
+def _one(
+    name: str, module: ModuleType, options: Any, subject: Subject, asked: Asked, shared: engine.Meter
+) -> Attribution:
+    with _enough_memory(module.TITLE, module.SMALLER), engine.metered(asked.vlm) as own:
+        maps = module.attribute(subject, options)
+    cost = _cost(asked, shared if module.NEEDS else engine.Meter(), own)
+    return _attribution(name, module, options, maps, asked, cost)
 
 
 def _cost(asked: Asked, shared: engine.Meter, own: engine.Meter) -> Cost:

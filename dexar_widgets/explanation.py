@@ -197,7 +197,10 @@ class Explanation(Record):
     def to_pandas(
         self, kind: str = "steps", *, sample: str | None = None, options: Options | None = None
     ) -> "pd.DataFrame":
-        """Tidy rows: one per "steps", "flow" (step × layer), "heads" (step × layer × head) or "cells" (step × cell)."""
+        """Tidy rows: one per "steps", "flow" (step × layer), "heads" (step × layer × head) or "cells" (step × cell).
+
+        Of a comparison also "methods" (method × word, with what each method cost) and "method_cells" (… × cell).
+        """
         from dexar_widgets.tables import table  # pandas is slow to import
 
         return table(self, kind, sample=sample, options=options)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from dexar_widgets import maps
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Filter, Layers, Preset
-from dexar_widgets.types import HeatMap, minmax
+from dexar_widgets.types import HeatMap
 
 __all__ = [
     "COLOUR_TABLES",
@@ -27,9 +27,11 @@ __all__ = [
     "colour_stops_json",
     "colours_of",
     "compose",
+    "fitted",
     "overlay",
     "png_metadata",
     "strip",
+    "within_limit",
 ]
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -69,24 +71,38 @@ def colour_stops_json() -> str:
 
 
 def colours_of(
-    values: Float[np.ndarray, "height width"], *, colours: str | None = None
+    values: Float[np.ndarray, "height width"],
+    *,
+    colours: str | None = None,
+    within: tuple[float, float] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Colour a map: min–max on a sequential table; a map with negative values on a diverging one about zero."""
-    signed = bool(values.min() < 0)
+    """Colour a map: min–max on a sequential table; a map with negative values on a diverging one about zero.
+
+    ``within`` are the values at the table's two ends, where several maps share a scale.
+    """
+    low, high = (float(values.min()), float(values.max())) if within is None else within
+    signed = low < 0
     name = colours or (DIVERGING_COLOURS if signed else DEFAULT_COLOURS)
     if name not in COLOUR_TABLES:
         raise ValueError(f"colours={name!r} is unknown; choose one of {', '.join(COLOUR_TABLES)}.")
     if signed and name == DIVERGING_COLOURS:
-        unit = values / np.abs(values).max() / 2 + 0.5
+        unit = values / max(-low, high) / 2 + 0.5
     else:
-        unit = minmax(values)
-    return np.asarray(COLOUR_TABLES[name][np.rint(unit * 255).astype(np.uint8)])
+        unit = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return np.asarray(COLOUR_TABLES[name][np.rint(unit.clip(0, 1) * 255).astype(np.uint8)])
 
 
 _COLOUR_LEFT = 0.25  # under a map: the picture stays recognisable, and colour means the map
 
 
-def overlay(image: Pixels, heat: HeatMap, *, colours: str | None = None, opacity: float = 0.6) -> Pixels:
+def overlay(
+    image: Pixels,
+    heat: HeatMap,
+    *,
+    colours: str | None = None,
+    opacity: float = 0.6,
+    within: tuple[float, float] | None = None,
+) -> Pixels:
     """The map over the paled image, at the image's size; what the model did not see stays as it is.
 
     A map that is constant or silenced shows nothing: the image fades towards white instead.
@@ -97,7 +113,8 @@ def overlay(image: Pixels, heat: HeatMap, *, colours: str | None = None, opacity
     if heat.grid.image_size != (width, height):
         raise ValueError(f"The map belongs to an image of {heat.grid.image_size}, this one is {(width, height)}.")
     pixels = heat if heat.values.shape == (height, width) else maps.upsample(heat)
-    top = colours_of(pixels.values, colours=colours) if heat.status == "ok" else np.full_like(image, 255)
+    shows = heat.status == "ok"
+    top = colours_of(pixels.values, colours=colours, within=within) if shows else np.full_like(image, 255)
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
     pale = image * np.float32(_COLOUR_LEFT) + grey[..., None] * np.float32(1 - _COLOUR_LEFT)
     blended = np.rint(pale * (1 - opacity) + top * np.float32(opacity)).astype(np.uint8)
@@ -180,7 +197,7 @@ def compose(panels: Sequence[Panel], *, table: UInt8[np.ndarray, "256 3"] | None
         sheet.paste(picture, (margin, top + head))
     if table is not None:
         _legend(sheet, table, (gap, sheet.height - head), font)
-    return _within_limit(sheet)
+    return within_limit(sheet)
 
 
 def _legend(sheet: Image.Image, table: UInt8[np.ndarray, "256 3"], corner: tuple[int, int], font: Font) -> None:
@@ -193,7 +210,7 @@ def _legend(sheet: Image.Image, table: UInt8[np.ndarray, "256 3"], corner: tuple
     left += round(font.getlength("low ")) + height // 2
     sheet.paste(bar, (left, top + height // 2))
     left += bar.width + height // 2
-    text = _fitted("high; each map has a scale of its own", sheet.width - left - corner[0], font)
+    text = fitted("high; each map has a scale of its own", sheet.width - left - corner[0], font)
     draw.text((left, top), text, fill="black", font=font)
 
 
@@ -210,17 +227,19 @@ def _columns(count: int, width: int, height: int) -> int:
 def _write(draw: ImageDraw.ImageDraw, panel: Panel, corner: tuple[int, int], width: int, font: Font) -> None:
     room = width - (font.getlength(panel.note) + font.getlength("n") if panel.note else 0)
     left, top = corner
-    draw.text((left, top), _fitted(" ".join(panel.title.split()), room, font), fill="black", font=font)
+    draw.text((left, top), fitted(" ".join(panel.title.split()), room, font), fill="black", font=font)
     draw.text((left + width, top), panel.note, fill=(110, 110, 110), font=font, anchor="ra")
 
 
-def _fitted(text: str, room: float, font: Font) -> str:
+def fitted(text: str, room: float, font: Font) -> str:
+    """As much of a text as there is room for, in pixels."""
     while font.getlength(text) > room and len(text) > 1:
         text = text[:-2].rstrip() + "…"
     return text
 
 
-def _within_limit(sheet: Image.Image) -> Image.Image:
+def within_limit(sheet: Image.Image) -> Image.Image:
+    """A sheet scaled down to at most 40 million pixels."""
     share = math.sqrt(_MOST_PIXELS / (sheet.width * sheet.height))
     if share >= 1:
         return sheet

@@ -8,9 +8,8 @@ import importlib
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-__all__ = ["get", "names"]
+__all__ = ["get", "members", "missing", "names"]
 
 _PROTOCOLS = {"families": "Family", "methods": "Method", "metrics": "Metric"}
 
@@ -34,20 +33,26 @@ def get(kind: str, name: str) -> ModuleType:
             module = point.load()
         except (ImportError, AttributeError) as error:
             raise ValueError(f"The entry point {point.value!r} for {kind} cannot be imported: {error}.") from error
-    protocol = getattr(importlib.import_module(f"dexar_widgets.{kind}"), _PROTOCOLS[kind])
-    missing = sorted(member for member in _members(protocol) if not hasattr(module, member))
-    if missing:
+    lacking = missing(kind, module)
+    if lacking:
         raise ValueError(
-            f"{module.__name__} is no {protocol.__name__.lower()}: it lacks {', '.join(missing)}; "
-            f"dexar_widgets.{kind}.{protocol.__name__} says what each must be."
+            f"{module.__name__} is no {_PROTOCOLS[kind].lower()}: it lacks {', '.join(lacking)}; "
+            f"dexar_widgets.{kind}.{_PROTOCOLS[kind]} says what each must be."
         )
     return module
+
+
+def members(kind: str) -> set[str]:
+    """The names that a plug-in of a kind must have."""
+    protocol = getattr(importlib.import_module(f"dexar_widgets.{kind}"), _PROTOCOLS[kind])
+    return {*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))}
+
+
+def missing(kind: str, module: ModuleType) -> list[str]:
+    """Those of them that a module lacks."""
+    return sorted(name for name in members(kind) if not hasattr(module, name))
 
 
 def _own(kind: str) -> set[str]:
     folder = Path(__file__).parent / kind
     return {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
-
-
-def _members(protocol: Any) -> set[str]:
-    return {*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))}

@@ -5,9 +5,13 @@ Columns: ``sample`` (the image's source, or what the caller says), ``step``, ``w
 the image); ``omega`` of the step; ``logit`` and ``rank`` of the word in the logit lens. Where rows
 stand for several heads or layers, they hold the largest s_vis, s_txt and delta among those
 selected, and the mean of the attention. ``text_…`` columns name the text token that won.
+
+Of a comparison, "methods" has a row per method and word, and one for the whole answer (word and step empty): where
+its map peaks, its energy (the sum of its absolute values), how far it ranks the cells as DEX-AR's map of the same
+word does, and the method's cost. "method_cells" has the values themselves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,18 +20,24 @@ from jaxtyping import Float
 
 from dexar_widgets.maps import on_grid, visual_tokens
 from dexar_widgets.options import Options, accept
+from dexar_widgets.types import HeatMap
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from dexar_widgets.attribution import Attribution
     from dexar_widgets.explanation import Explanation
 
-__all__ = ["KINDS", "dataset", "table"]
+__all__ = ["KINDS", "METHOD_KINDS", "dataset", "table"]
 
 
 def table(e: "Explanation", kind: str, *, sample: str | None = None, options: Options | None = None) -> pd.DataFrame:
-    """One of the tables of `KINDS`."""
-    accept("kind", kind, tuple(KINDS))
+    """One of the tables of `KINDS` or `METHOD_KINDS`; the latter know no options."""
+    accept("kind", kind, (*KINDS, *METHOD_KINDS))
+    if kind in METHOD_KINDS:
+        rows = METHOD_KINDS[kind](e)
+        rows.insert(0, "sample", e.example.source or "" if sample is None else sample)
+        return rows
     columns, places = KINDS[kind](e, options or e.options())
     generation, steps = e.generation, np.array(e.steps)[places]
     words = {step: word.text.strip() for word in generation.words for step in word.steps}
@@ -124,6 +134,68 @@ KINDS: dict[str, Callable[["Explanation", Options], Columns]] = {
     "heads": _heads,
     "cells": _cells,
 }
+
+
+def _methods(e: "Explanation") -> pd.DataFrame:
+    rows = []
+    for method, steps, word, heat in _maps_of_methods(e):
+        ours = e.heatmap(steps) if steps else e.sequence_map()
+        row, col = heat.peak
+        cost = method.cost
+        rows.append(
+            {
+                "method": method.method,
+                "control": method.control,
+                "word": word,
+                "steps": " ".join(map(str, steps)),
+                "status": heat.status,
+                "peak_row": row,
+                "peak_col": col,
+                "peak": float(heat.values[row, col]),
+                "energy": float(np.abs(heat.values).sum(dtype=float)),
+                "rank_correlation": _rank_correlation(heat.values, ours.values),
+                "seconds": cost.seconds,
+                "shared_seconds": cost.shared,
+                "own_seconds": cost.own,
+                "peak_bytes": cost.peak_bytes,
+                "forwards": cost.forwards,
+                "backwards": cost.backwards,
+                "unit": method.unit,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _method_cells(e: "Explanation") -> pd.DataFrame:
+    parts = []
+    for method, steps, word, heat in _maps_of_methods(e):
+        row, col = np.indices(heat.values.shape)
+        part = {"row": row.ravel(), "col": col.ravel(), "value": heat.values.ravel()}
+        named = {"method": method.method, "word": word, "steps": " ".join(map(str, steps))}
+        parts.append(pd.DataFrame(named | part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _maps_of_methods(e: "Explanation") -> Iterator[tuple["Attribution", list[int], str, HeatMap]]:
+    """Every method's map of every word that has one of its own, and of the whole answer (no steps)."""
+    if not e.attributions:
+        raise ValueError("The explanation holds no other method's maps; dx.compare(…) makes one that does.")
+    for method in e.attributions.values():
+        for word in () if method.whole else e.generation.words:
+            steps = [step for step in word.steps if step in method.steps]
+            if steps:
+                yield method, steps, word.text.strip(), method.heatmap(steps)
+        yield method, [], "", method.sequence_map()
+
+
+def _rank_correlation(one: Float[np.ndarray, "row col"], other: Float[np.ndarray, "row col"]) -> float:
+    """Spearman's; NaN where one of the two is constant."""
+    ranks = [pd.Series(values.ravel()).rank() for values in (one, other)]
+    return float(ranks[0].corr(ranks[1])) if all(rank.std() > 0 for rank in ranks) else float("nan")
+
+
+METHOD_KINDS: dict[str, Callable[["Explanation"], pd.DataFrame]] = {"methods": _methods, "method_cells": _method_cells}
+"""Tables of `Explanation.attributions`."""
 
 
 def _piece(e: "Explanation", token: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The command line: ``dexar demo | explain | check | models | doctor``.
+"""The command line: ``dexar demo | explain | compare | check | plugin | models | doctor``.
 
 Every verb is a file of this folder; torch, transformers and pandas load inside the verbs, so that
 ``dexar --help`` answers at once.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dexar_widgets.cli import check, demo, doctor, explain, models
+from dexar_widgets.cli import check, compare, demo, doctor, explain, models, plugin
 
 __all__ = ["app", "main"]
 
@@ -54,7 +54,9 @@ def _dexar(
 
 demo.add(app)
 explain.add(app)
+compare.add(app)
 check.add(app)
+plugin.add(app)
 models.add(app)
 doctor.add(app)
 
@@ -75,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _Refusal as error:
         text: str = error.format_message()  # type: ignore[attr-defined]
         return _fail(f"{text.rstrip('.')} (see dexar {_verb(given)}--help).", 2, debug=debug)
-    except MemoryError:
-        return _fail("out of memory; a smaller model, --dtype bfloat16 or --keep summary needs less.", 1, debug=debug)
+    except MemoryError as error:
+        default = "out of memory; a smaller model, --dtype bfloat16 or --keep summary needs less."
+        return _fail(str(error) or default, 1, debug=debug)
     except BrokenPipeError:  # the reader of our output went away: nothing to report, nobody to report to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -92,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verb(given: Sequence[str]) -> str:
-    verbs = {command.name for command in app.registered_commands}
+    verbs = {*(one.name for one in app.registered_commands), *(one.name for one in app.registered_groups)}
     return next((f"{word} " for word in given if word in verbs), "")
 
 

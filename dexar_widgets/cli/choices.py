@@ -1,8 +1,10 @@
 """Options that several verbs share, and how their values are read."""
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -25,6 +27,7 @@ __all__ = [
     "filter_of",
     "layers_of",
     "load",
+    "settings_of",
 ]
 
 Model: TypeAlias = Annotated[str, typer.Option("--model", "-m", help="lab/NAME, a hub name, or a local folder.")]
@@ -79,6 +82,20 @@ def box_of(text: str) -> tuple[float, float, float, float]:
     if not (left < right and top < bottom):
         raise ValueError(f"--region {text!r} is empty; write left,top,right,bottom with left < right and top < bottom.")
     return left, top, right, bottom
+
+
+def settings_of(given: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` each; values are JSON where they can be read so, else text."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip()):
+            raise ValueError(f"--option {text!r} is not understood; write NAME=VALUE.")
+        try:
+            found[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name.strip()] = value.strip()
+    return found
 
 
 def load(

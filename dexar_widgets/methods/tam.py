@@ -99,7 +99,7 @@ def _activation(scores: _Scores, item: int, options: Options) -> Float[np.ndarra
     text = scores.pieces[item].strip()
     differs = np.array([piece.strip() != text for piece in scores.pieces[:item]], bool)
     others = scores.visual[:, scores.column[:item][differs]]
-    own = np.maximum(own - explained_by_others(own, others, relevance[differs]), 0)
+    own = np.asarray(np.maximum(own - explained_by_others(own, others, relevance[differs]), 0))
     if options.stage == "causal":
         return own
     together = np.concatenate([own, relevance])

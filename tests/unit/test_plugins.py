@@ -67,7 +67,7 @@ def test_what_a_plug_in_lacks_is_named(third_party):
 def test_every_member_of_the_protocol_is_asked_for():
     expected = {"MODEL_TYPES", "CHECKPOINTS", "REDIRECTS", "DEFAULT_PROMPT"}
     expected |= {"verify", "repair", "prompt", "anatomy", "layout", "tiny"}
-    assert plugins._members(Family) == expected
+    assert plugins.members("families") == expected
 
 
 @pytest.mark.parametrize(("kind", "name"), [("families", "blip"), ("families", "_tiny"), ("families", "")])

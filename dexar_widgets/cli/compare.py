@@ -1,0 +1,214 @@
+"""``dexar compare``: what several methods say about each word of an answer, and what each of them costs."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from dexar_widgets.cli import choices
+from dexar_widgets.cli.outputs import kind_of, table_bytes, write_html
+from dexar_widgets.cli.places import place_of
+from dexar_widgets.cli.terminal import OUT, line, notices, progress
+
+if TYPE_CHECKING:
+    from dexar_widgets.explanation import Explanation
+    from dexar_widgets.vlm import VLM
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="out.html, .png, .csv, .parquet or .safetensors.", show_default=False),
+]
+Methods = Annotated[str | None, typer.Option(help="Names with commas between. Default: every method there is.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="METHOD.NAME=VALUE, as in rise.n_masks=50; may be given again.", show_default=False),
+]
+Scale = Annotated[
+    Literal["map", "method", "share"],
+    typer.Option(help="Of a .png: each map its own scale, one per method, or shares of energy on one for all."),
+]
+Controls = Annotated[bool, typer.Option("--controls/--no-controls", help="Of a .png: show what knows no model.")]
+Rows = Annotated[Literal["methods", "method_cells"], typer.Option("--table", help="Rows of a .csv or .parquet.")]
+Tokens = Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("compare")(compare)
+
+
+def compare(
+    image: choices.ImagePath,
+    *,
+    output: Output = None,
+    prompt: choices.Prompt = None,
+    answer: choices.Given = None,
+    methods: Methods = None,
+    option: Settings = None,
+    scale: Scale = "map",
+    controls: Controls = True,
+    table: Rows = "methods",
+    model: choices.Model = "lab/llava",
+    max_new_tokens: Tokens = 64,
+    device: choices.Device = None,
+    dtype: choices.Dtype = None,
+    revision: choices.Revision = None,
+    trust_remote_code: choices.TrustRemoteCode = False,
+    as_json: choices.AsJson = False,
+) -> None:
+    """Explain one answer by several methods: words × methods, with seconds and memory, and chance beside them.
+
+    The answer, the image's features and the prompt's cache are made once. A page (.html) shows the comparison in
+    the Explorer's Compare panel; a picture (.png) is the same as a sheet; a table has a row per method and word.
+
+    Example: `dexar compare photo.jpg --prompt "What is on the table?" --methods dexar,attention,rise -o out.html`
+    """
+    if output is not None:
+        kind_of(output, many=False)
+    names = None if methods is None else _names(methods)
+    given = _settings(option or ())
+    from dexar_widgets.images import open_image
+
+    open_image(image)  # a bad image or option is told before a model is loaded
+    _refuse_unknown(names, given)
+    vlm = choices.load(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+    wanted = {"methods": names, "options": given, "answer": answer}
+    e = _compared(vlm, image, prompt, max_new_tokens, wanted)
+    notices(e.example.notices)
+    if output is not None:
+        _write(e, output, table=table, scale=scale, controls=controls)
+    if as_json:
+        typer.echo(json.dumps(_record(e, output), indent=2, ensure_ascii=False))
+        return
+    _tell(e)
+    if output is not None:
+        line("written", str(output.resolve()))
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError("--methods names no method; write for example dexar,attention,rise.")
+    return names
+
+
+def _settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``rise.n_masks=50`` as the option of a method."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in choices.settings_of(given).items():
+        method, dot, option = name.partition(".")
+        if not (dot and method and option):
+            raise ValueError(f"--option {name!r} names no method; write METHOD.NAME=VALUE, as in rise.n_masks=50.")
+        found.setdefault(method, {})[option] = value
+    return found
+
+
+def _refuse_unknown(names: list[str] | None, given: dict[str, dict[str, Any]]) -> None:
+    from dexar_widgets import attributions
+
+    for name in names or ():
+        attributions.options_of(name, given.get(name, {}))
+    for name, options in given.items():
+        attributions.options_of(name, options)
+
+
+def _compared(vlm: "VLM", image: Path, prompt: str | None, tokens: int, wanted: dict[str, Any]) -> "Explanation":
+    """The comparison as a job, so that the terminal follows it and Ctrl-C ends it before the next layer."""
+    import dexar_widgets as dx
+    from dexar_widgets import jobs
+    from dexar_widgets.engine import Decoding
+
+    with progress() as bar:
+        task = bar.add_task("answering …", total=None)
+
+        def follow(news: jobs.Progress) -> None:
+            bar.update(task, description=news.text, completed=news.done, total=news.total or None)
+
+        decoding = Decoding(max_new_tokens=tokens)
+        job = jobs.submit(vlm, lambda: dx.compare(vlm, image, prompt, decoding=decoding, **wanted), on_progress=follow)
+        try:
+            return job.result()
+        except KeyboardInterrupt:
+            job.cancel()
+            raise
+
+
+def _write(
+    e: "Explanation", output: Path, *, table: str, scale: Literal["map", "method", "share"], controls: bool
+) -> None:
+    from dexar_widgets.files import write_whole
+
+    suffix = output.suffix.lower()
+    if suffix == ".html":
+        write_html(e, output)
+    elif suffix == ".safetensors":
+        e.save(output)
+    elif suffix == ".png":
+        from dexar_widgets.figures import png_metadata
+        from dexar_widgets.sheets import sheet
+
+        buffer = io.BytesIO()
+        shown = sheet(e, scale=scale, controls=controls)
+        shown.save(buffer, "PNG", pnginfo=png_metadata(e, {"scale": scale, "methods": list(e.attributions)}))
+        write_whole(output, buffer.getvalue())
+    else:
+        rows = e.to_pandas(table).assign(prompt=e.example.prompt, model=e.provenance["model"])
+        write_whole(output, table_bytes(rows, suffix, provenance=dict(e.provenance)))
+
+
+def _record(e: "Explanation", output: Path | None) -> dict[str, Any]:
+    """Plain values: the answer, and per method its options, its cost, and where its maps peak."""
+    rows = e.to_pandas("methods")
+    told = {}
+    for name, method in e.attributions.items():
+        own = rows[rows.method == name]
+        words = own[["word", "steps", "status", "peak_row", "peak_col", "energy", "rank_correlation"]]
+        told[name] = {
+            "title": method.title,
+            "control": method.control,
+            "unit": method.unit,
+            "options": method.options,
+            "notes": method.notes,
+            "cost": {**vars(method.cost), "seconds": method.cost.seconds},
+            "maps": json.loads(words.to_json(orient="records")),
+        }
+    place = None if output is None else str(output)
+    return {"prompt": e.example.prompt, "answer": e.generation.text, "output": place, "methods": told}
+
+
+def _tell(e: "Explanation") -> None:
+    from dexar_widgets.sheets import megabytes, shown_methods
+
+    line("question", " ".join(e.example.prompt.split()))
+    line("answer", e.generation.text)
+    OUT.print()
+    grid = e.layout.grids[0]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    heads = ("method", "seconds", "memory", "passes", f"peak (of {grid.rows}×{grid.cols})", "like DEX-AR")
+    for head in heads:
+        table.add_column(head, justify="right" if head in ("seconds", "memory") else "left", no_wrap=True)
+    rows = e.to_pandas("methods")
+    alike = rows[rows.steps == ""].set_index("method").rank_correlation
+    for method in shown_methods(e):
+        heat, cost = method.sequence_map(), method.cost
+        place = place_of(heat)
+        where = f"{place.words} ({place.row}, {place.col})" if place else f"nowhere: {heat.status}"
+        passes = "control" if method.control else f"{cost.forwards} + {cost.backwards}"
+        like = alike[method.method]
+        cells = (method.title, f"{cost.seconds:.2f}", megabytes(cost.peak_bytes), passes, where)
+        table.add_row(*map(Text, cells), Text("–" if like != like else f"{like:+.2f}"))
+    OUT.print(table)
+    OUT.print()
+    for said in _SAID:
+        OUT.print(Text(f"· {said}"), style="dim", soft_wrap=True)
+
+
+_SAID = (
+    "Seconds: the answer, what is shared, and the method's own work. Passes: forward + backward, after the answer.",
+    "Peak: row and column where the whole answer's map is largest. Like DEX-AR: rank correlation of the two maps.",
+)

@@ -1,0 +1,147 @@
+"""What a method must keep to: the same on every family's tiny model."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from types import ModuleType
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from dexar_widgets import attributions, engine, plugins, vlm
+from dexar_widgets.asking import Asked, ask
+from dexar_widgets.attribution import Attribution
+from dexar_widgets.conformance.findings import Attempt, expect
+from dexar_widgets.conformance.state import state_of
+from dexar_widgets.methods import Need
+
+__all__ = ["checks"]
+
+_IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+_TOKENS = 5
+Run = Callable[[Asked], Attribution]
+
+
+def checks(module: ModuleType, options: Mapping[str, Any]) -> Iterator[Attempt]:
+    """Its facts, its options, then each family in turn."""
+    yield "says what it is: TITLE, UNIT, CONTROL, NEEDS, SMALLER", partial(_facts, module)
+    yield "names its source in its docstring", partial(_source, module)
+    yield "Options is a frozen dataclass with a default for each", partial(_options, module)
+    for name in plugins.names("families"):
+        for what, check in _ON_A_MODEL.items():
+            yield f"{name}: {what}", partial(check, partial(_run, module, options), _asked(name))
+
+
+def _facts(module: ModuleType) -> str:
+    for name in ("TITLE", "UNIT", "SMALLER"):
+        value = getattr(module, name)
+        expect(isinstance(value, str) and value.strip() != "", f"{name} is {value!r}; expected some words.")
+    expect(isinstance(module.CONTROL, bool), f"CONTROL is {module.CONTROL!r}; expected True or False.")
+    stray = set(module.NEEDS) - set(get_args(Need))
+    expect(not stray, f"NEEDS holds {sorted(stray)}; it may hold {', '.join(get_args(Need))}.")
+    return f"{module.TITLE}: {module.UNIT}"
+
+
+def _source(module: ModuleType) -> None:
+    doc = module.__doc__ or ""
+    expect(
+        "Source:" in doc or module.CONTROL, "There is no 'Source:' in the docstring: the paper, the equation, or none."
+    )
+
+
+def _options(module: ModuleType) -> str:
+    kind = module.Options
+    expect(dataclasses.is_dataclass(kind), "Options is no dataclass.")
+    expect(kind.__dataclass_params__.frozen, "Options can be changed; write @dataclass(frozen=True, kw_only=True).")
+    given = vars(kind())
+    return ", ".join(f"{name}={value!r}" for name, value in given.items()) or "none"
+
+
+@cache
+def _asked(family: str) -> Asked:
+    """A tiny model's answer; kept, for every check asks the same."""
+    handle = vlm.load(plugins.get("families", family).tiny())
+    return ask(
+        handle,
+        _IMAGE,
+        None,
+        answer=None,
+        steps=None,
+        on_word=None,
+        decoding=engine.Decoding(max_new_tokens=_TOKENS + 2 * handle.anatomy.cross_attention),
+    )
+
+
+def _run(module: ModuleType, options: Mapping[str, Any], asked: Asked) -> Attribution:
+    return attributions.attributed(asked, module.__name__.rpartition(".")[2], module, module.Options(**options))
+
+
+def _maps(run: Run, asked: Asked) -> str:
+    found = run(asked)
+    expect(bool(found.maps.any()), "Every map is zero.")
+    cost = found.cost
+    return f"{len(found.maps)} maps of {found.grid.rows}×{found.grid.cols}, {cost.forwards} + {cost.backwards} passes"
+
+
+def _same_again(run: Run, asked: Asked) -> None:
+    one, other = run(asked), run(asked)
+    expect(np.array_equal(one.maps, other.maps), "Two runs differ; draw from a seed that is an option.")
+
+
+def _steps_alone(run: Run, asked: Asked) -> str | None:
+    every = run(asked)
+    if every.whole:
+        return "one map for the whole answer"
+    some = run(dataclasses.replace(asked, steps=asked.steps[1:3]))
+    apart = float(np.abs(some.maps - every.maps[1:3]).max())
+    expect(
+        apart <= 1e-4 * max(float(np.abs(every.maps).max()), 1e-12),
+        f"Steps 1 and 2 asked for alone differ by {apart:.2g} from what they are among all.",
+    )
+    return None
+
+
+def _left_as_found(run: Run, asked: Asked) -> None:
+    before = state_of(asked.vlm.model)
+    run(asked)
+    changed = [what for what, state in state_of(asked.vlm.model).items() if state != before[what]]
+    expect(not changed, f"The model's {', '.join(changed)} changed.")
+
+
+def _left_after_failure(run: Run, asked: Asked) -> str | None:
+    last: Any = asked.vlm.anatomy.projections[-1]
+    before = state_of(asked.vlm.model)
+
+    def fail(*_args: Any, **_options: Any) -> None:
+        raise RuntimeError("made to fail")
+
+    last.forward = fail
+    try:
+        run(asked)
+    except RuntimeError as error:
+        expect("made to fail" in str(error), f"Another error came of it: {error}")
+    else:
+        return "it does not run the last block"
+    finally:
+        del last.forward
+    changed = [what for what, state in state_of(asked.vlm.model).items() if state != before[what]]
+    expect(not changed, f"The model's {', '.join(changed)} changed.")
+    return None
+
+
+def _in_inference_mode(run: Run, asked: Asked) -> None:
+    expected = run(asked).maps
+    with torch.inference_mode():
+        found = run(asked).maps
+    expect(np.array_equal(found, expected), "The maps differ inside torch.inference_mode().")
+
+
+_ON_A_MODEL: dict[str, Callable[[Run, Asked], str | None]] = {
+    "gives finite raw maps on the grid": _maps,
+    "gives the same twice": _same_again,
+    "gives some steps what they have among all": _steps_alone,
+    "leaves the model as it was": _left_as_found,
+    "leaves the model as it was when it fails": _left_after_failure,
+    "works in a caller's inference mode": _in_inference_mode,
+}
