@@ -25,7 +25,7 @@ _FONT, _GAP = 14, 6
 _SAID: Mapping[str, str] = {
     "map": "Each map has a scale of its own: compare places, not brightness.",
     "method": "The words of a method share a scale; methods have other units.",
-    "share": "Shares of each map's energy, the sum of its absolute values: one scale for all, signed maps about zero.",
+    "share": "Shares of each map's positive energy, on one scale for all.",
 }
 
 
@@ -107,19 +107,18 @@ def _scales(rows: Sequence[_Row], scale: Scale) -> list[list[tuple[float, float]
             for row in ends[:-1] if maps else ():
                 row[column] = (min(float(one.min()) for one in maps), max(float(one.max()) for one in maps))
     if scale == "share":
-        most = max(float(np.abs(_share(heat).values).max()) for row in rows for heat in row.heats if heat is not None)
-        ends = [[None if heat is None else (_low(heat, most), most) for heat in row.heats] for row in rows]
+        shares = [_share(heat).values for row in rows for heat in row.heats if heat is not None]
+        high = max(float(one.max()) for one in shares)
+        low = -high if min(float(one.min()) for one in shares) < 0 else 0.0
+        ends = [[(low, high)] * len(row.heats) for row in rows]
     return ends
 
 
-def _low(heat: HeatMap, most: float) -> float:
-    return -most if heat.values.min() < 0 else 0.0
-
-
 def _share(heat: HeatMap) -> HeatMap:
-    """The map as a share of its energy; an empty one stays as it is."""
-    energy = float(np.abs(heat.values).sum())
-    return replace(heat, values=(heat.values / energy).astype(np.float32)) if energy > 0 else heat
+    """The map as a share of its positive energy; of one that has none, nothing is left."""
+    energy = float(np.maximum(heat.values, 0).sum())
+    values = heat.values / energy if energy > 0 else np.zeros_like(heat.values)
+    return replace(heat, values=values.astype(np.float32))
 
 
 def _thumbnail(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "small_height small_width 3"]:

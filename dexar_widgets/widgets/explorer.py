@@ -1,10 +1,10 @@
 """The widget: an explanation to look into, or a model to ask."""
 
-import json
 import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -13,6 +13,7 @@ import numpy as np
 import traitlets
 from IPython.display import display
 
+from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.files import write_whole
 from dexar_widgets.images import ImageSource, open_image
@@ -28,9 +29,6 @@ __all__ = ["Explorer"]
 
 _log = logging.getLogger(__name__)
 
-SAVED_BYTES = 1_500_000
-"""What a notebook may grow by: script, document, payload and the picture beside them."""
-_PICTURE = 300_000  # at most 448×448 pixels of one byte, as base64, and what else stands in an output
 _KEPT_PARTS = 8
 _COMPARED = 3  # answers that stay in memory when another one is asked for
 _OUTER = ("layout", "tooltip", "tabbable")  # traits of every ipywidget
@@ -142,25 +140,11 @@ class Explorer(Live):
         return cls(subject, image=image, **state)
 
     def _encoded(self, script: str) -> dict[str, Any]:
-        """The two traits that carry the explanation; numbers too large to be saved are asked for in parts."""
-        if not self.sources:
-            return {"_document": "", "_payload": b""}
-
-        def dumped(value: Any) -> str:
-            return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-        for max_bytes in (wire.OPENING_BYTES, 0):
-            given: dict[str, Any] = {"lesson": self._lesson, "regions": self._on_grid(), "max_bytes": max_bytes}
-            document, payload = wire.document(self.sources, **given)
-            text = dumped(document)
-            # in the notebook's file, texts are JSON once more, and bytes are base64
-            if len(dumped([text, script]).encode()) + len(payload) * 4 // 3 <= SAVED_BYTES - _PICTURE:
-                return {"_document": text, "_payload": payload}
-            if len(payload) > wire.OPENING_BYTES:  # it holds no more than it must
-                break
-        for header in document["sources"]:
-            header["blocks"] = []
-        return {"_document": dumped(document), "_payload": b""}
+        """The two traits that carry the explanation."""
+        text, payload = "", b""
+        if self.sources:
+            text, payload = wire.saved(self.sources, script, lesson=self._lesson, regions=self._on_grid())
+        return {"_document": text, "_payload": payload}
 
     def _on_grid(self) -> list[dict[str, Any]]:
         grid = self.shown().layout.grids[0]
@@ -197,8 +181,25 @@ class Explorer(Live):
                     setattr(self, name, value)
                 except traitlets.TraitError as error:  # a state may come from another answer
                     _log.warning("Left out of the view: %s", error)
-            for name, value in self._encoded(self._esm).items():
-                setattr(self, name, value)
+            self._set_encoded()
+
+    def _add(self, e: Explanation, found: Attribution) -> None:
+        if self.comm is None:  # closed meanwhile
+            return
+        with self._lock:  # by now another answer may be shown, and this one may be gone
+            self.sources = tuple(
+                replace(source, attributions={**source.attributions, found.method: found})
+                if source.generation is e.generation
+                else source
+                for source in self.sources
+            )
+            self._parts.clear()
+        with self.hold_sync():
+            self._set_encoded()
+
+    def _set_encoded(self) -> None:
+        for name, value in self._encoded(self._esm).items():
+            setattr(self, name, value)
 
     def _view_of(self, e: Explanation) -> dict[str, Any]:
         """The traits that a new answer changes: what was chosen in the one before stays where it has a meaning."""
@@ -212,7 +213,7 @@ class Explorer(Live):
         if not np.array_equal(before.example.image, e.example.image):
             values |= {"selection": None}
             self._regions = {}
-        return values | ({"method": "dexar"} if e.attention is None else {})
+        return values | ({} if self.method in view.methods_of(e) else {"method": "dexar"})
 
     # What is kept
 

@@ -1,4 +1,4 @@
-"""What a view has a model do, as jobs: answer and explain with all that its panels show, and check by hiding."""
+"""What a view has a model do, as jobs: answer and explain, check by hiding, and give other methods' maps."""
 
 import io
 import sys
@@ -11,10 +11,11 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import UInt8
 
-from dexar_widgets import causal, jobs, perturb
+from dexar_widgets import causal, jobs, perturb, plugins
+from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.images import ImageSource, Opened, open_image
-from dexar_widgets.options import Step
+from dexar_widgets.options import Step, accept
 from dexar_widgets.widgets import messages, regions, view
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Live(view.View):
     """A view that may have a model behind it, and an image to ask about."""
 
     job: jobs.Job[Any] | None = None
-    """What was asked or checked last."""
+    """What was asked for last."""
 
     _vlm: "VLM | None" = None
     _opened: Opened | None = None
@@ -142,6 +143,24 @@ class Live(view.View):
 
         return self._submit(vlm, lambda: causal.checks(e, steps=steps, region=mask, how=how, vlm=vlm), id, tell)
 
+    def attribute(self, method: str, *, id: str | None = None, **options: Any) -> jobs.Job[Attribution]:
+        """Have another method (`dexar_widgets.plugins.names("methods")`) give its maps of the answer in view.
+
+        The view shows them beside what is there; `wait` waits for them. ``options`` are the method's own.
+        """
+        vlm, e = self._model(), self.shown()
+        accept("method", method, plugins.names("methods"))
+
+        def work() -> Attribution:
+            from dexar_widgets import verbs  # it needs torch
+
+            found = verbs.attribute(e, method=method, **options)
+            jobs.check()
+            self._add(e, found)
+            return found
+
+        return self._submit(vlm, work, id or uuid4().hex)
+
     def _model(self) -> "VLM":
         self.require_open()
         vlm = self.vlm
@@ -186,7 +205,7 @@ class Live(view.View):
             job.cancel()
 
     def wait(self, timeout: float | None = None) -> Any:
-        """Wait for what was asked or checked last: its `Explanation`, or its list of `Check`."""
+        """Wait for what was asked for last: its `Explanation`, its list of `Check`, or its `Attribution`."""
         if self.job is None:
             raise ValueError("Nothing was asked yet; ask(…) first.")
         try:
@@ -197,6 +216,10 @@ class Live(view.View):
 
     def _show(self, e: Explanation) -> None:
         """Show a new answer; those before stay beside it, to be compared with."""
+        raise NotImplementedError
+
+    def _add(self, e: Explanation, found: Attribution) -> None:
+        """Put a method's maps beside the answer that they are of, if it is still here; nothing else changes."""
         raise NotImplementedError
 
     def load(self, image: ImageSource, *, name: str | None = None) -> Opened:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dexar_widgets import plugins
 from dexar_widgets.widgets import wire
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _hello(explorer: "Explorer", message: Message) -> None:
         message.id,
         model=vlm is not None,
         name="" if vlm is None else vlm.name,
+        methods=[] if vlm is None else list(plugins.names("methods")),
         image=picture,
         job=job.id if job is not None and job.state in {"queued", "running"} else None,
     )
@@ -123,6 +125,10 @@ def _check(explorer: "Explorer", message: Message) -> None:
     explorer.check(message.words(), message.content.get("region"), how=how, id=message.id)
 
 
+def _attribute(explorer: "Explorer", message: Message) -> None:
+    explorer.attribute(message.get("method", str), id=message.id)
+
+
 def _cancel(explorer: "Explorer", message: Message) -> None:
     explorer.cancel(message.get("job", str))
     send(explorer, "done", message.id)
@@ -138,6 +144,7 @@ ANSWERS: Mapping[str, Callable[["Explorer", Message], None]] = {
     "ask": _ask,
     "image": _image,
     "check": _check,
+    "attribute": _attribute,
     "cancel": _cancel,
     "html": _html,
 }

@@ -15,6 +15,8 @@ part                   blocks
 ``tensor/STEP``        ``tensor/STEP`` (layer head cell): one step's gradients on the image's cells
 ``attention``          ``attention`` (step layer cell): mean over heads; ``attention/image`` (step layer):
                        its mass on all image tokens
+``method/NAME``        ``method/NAME`` (map cell): what another method gave, one map per step or one for all;
+                       ``method/NAME/answer`` (1 cell): its map of the whole answer
 =====================  ==================================================================================
 """
 
@@ -33,6 +35,8 @@ __all__ = ["LEVELS", "Blocks", "opening", "part", "released", "text_sets"]
 
 EXACT_VALUES = 250_000
 """As many gradients travel as float32 (1 MB); more travel with 8 bits and a scale per layer and head."""
+EXACT_CELLS = 50_000
+"""As many cells of all other methods' maps travel as float32 (200 kB); more with 8 bits and a scale per map."""
 LEVELS: tuple[Filter, ...] = ("max", *(fraction for fraction in READINGS if 0 < fraction < 1), "avg")
 """The readings that the browser offers, and a page takes along."""
 _PEAK = {"u1": 255, "i1": 127}
@@ -93,6 +97,7 @@ def part(e: Explanation, name: str) -> Blocks:
         "signed": _maps,
         "tensor": _tensor,
         "attention": _attention,
+        "method": _method,
     }
     if kind not in makers:
         raise ValueError(f"There is no part {name!r}; parts begin with {', '.join(makers)}.")
@@ -113,8 +118,8 @@ def text_sets(e: Explanation) -> tuple[TextSet, ...]:
 
 
 def opening(e: Explanation, max_bytes: int, view: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """What a view opens with: ``open``, what its traits need, and others, the most useful first, if they fit."""
-    chosen = ["open", *(_needed(e, view) if view else [])]
+    """What a view opens with: ``open``, every method's maps, what its traits need, and what else fits."""
+    chosen = ["open", *(f"method/{name}" for name in e.attributions), *(_needed(e, view) if view else [])]
     left = max_bytes - _open_size(e) - sum(_size(e, name) for name in chosen[1:])
     for group in _groups(e):
         more = [name for name in group if name not in chosen]
@@ -132,8 +137,9 @@ def _needed(e: Explanation, view: Mapping[str, Any]) -> list[str]:
     level, filler = (view.get(name, "max") for name in ("head_filter", "filler_filter"))
     readings = dict.fromkeys("max" if reading == "none" else reading for reading in (level, filler))
     found = [f"level/{text_set}/{reading}" for reading in readings if (reading, text_set) not in _opened(e)]
-    if view.get("method") == "attention":
-        return [*found, "attention"]
+    method = view.get("method", "dexar")
+    if method != "dexar":
+        return [*found, "attention"] if method == "attention" and e.attention is not None else found
     if heads is not None and e.gradients is not None:
         return [*found, *(f"tensor/{step}" for step in view.get("steps") or e.steps)]
     sums = f"{'maps' if view.get('relu', True) else 'signed'}/{'none' if level == 'none' else f'{text_set}/{level}'}"
@@ -165,6 +171,9 @@ def _size(e: Explanation, name: str) -> int:
     kind = name.split("/")[0]
     if kind == "level":
         return 10 * steps * (layers + 1) * heads
+    if kind == "method":
+        maps = len(e.attributions[name.partition("/")[2]].maps) + 1
+        return maps * cells * (4 if _few_cells(e) else 1) + 4 * maps
     if kind == "tensor":
         return (layers + 1) * heads * (cells * (4 if _exact(e) else 1) + 4)
     return steps * (layers + 1) * (cells + 4)
@@ -177,6 +186,10 @@ def _open_size(e: Explanation) -> int:
 
 def _exact(e: Explanation) -> bool:
     return len(e.steps) * len(e.layers) * e.heads * len(e.layout.tokens_of(0)) <= EXACT_VALUES
+
+
+def _few_cells(e: Explanation) -> bool:
+    return sum(found.maps.size for found in e.attributions.values()) <= EXACT_CELLS
 
 
 def _readings(e: Explanation) -> Iterator[tuple[str, slice, str]]:
@@ -249,6 +262,19 @@ def _attention(blocks: Blocks, e: Explanation, rest: str) -> None:
     rows = np.stack([step.mean(1) for step in e.attention])
     blocks.quantise("attention", rows[..., e.layout.tokens_of(0)], "u1")
     blocks.add("attention/image", rows[..., e.layout.is_image].sum(-1), "f4")
+
+
+def _method(blocks: Blocks, e: Explanation, rest: str) -> None:
+    if rest not in e.attributions:
+        known = ", ".join(e.attributions) or "none"
+        raise ValueError(f"There are no maps of the method {rest!r}; methods that gave theirs: {known}.")
+    found = e.attributions[rest]
+    for name, maps in ((f"method/{rest}", found.maps), (f"method/{rest}/answer", found.sequence_map().values[None])):
+        values = maps.reshape(len(maps), -1)
+        if _few_cells(e):
+            blocks.add(name, values, "f4")
+        else:
+            blocks.quantise(name, values, "i1" if values.min() < 0 else "u1")
 
 
 def _split(e: Explanation, rest: str) -> tuple[str, Filter]:

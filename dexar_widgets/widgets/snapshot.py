@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from dexar_widgets.attribution import Attribution
 from dexar_widgets.display import picture
 from dexar_widgets.maps import on_grid, status_of, visual_tokens
+from dexar_widgets.options import Options
 from dexar_widgets.types import HeatMap
 
 if TYPE_CHECKING:
@@ -25,17 +27,26 @@ _HEIGHT = 900  # pixels of the frame; a page without a kernel is about as high o
 
 def heatmap(view: "View") -> HeatMap:
     """The map that the view shows, as `Explanation.heatmap` and `Explanation.sequence_map` have it."""
-    e, options = view.shown(), view.options()
-    given = {name: value for name, value in options.as_dict().items() if name != "magnitude"}
+    e, found = view.shown(), _ready_made(view)
+    if found is not None:
+        return found.heatmap(view.steps) if view.steps and not found.whole else found.sequence_map()
     if view.method == "attention":
         return _attention(view)
+    given = {name: value for name, value in view.options().as_dict().items() if name != "magnitude"}
     return e.heatmap(view.steps, **given) if view.steps else e.sequence_map(**given)  # type: ignore[arg-type]
+
+
+def _ready_made(view: "View") -> Attribution | None:
+    """What the method in view gave; None where its map is made here, of layers and filters."""
+    e = view.shown()
+    made = view.method == "dexar" or (view.method == "attention" and e.attention is not None)
+    return None if made else e.attributions[view.method]
 
 
 def _attention(view: "View") -> HeatMap:
     """Attention to each cell: mean over heads and the chosen layers, summed over the chosen steps."""
     e, options = view.shown(), view.options()
-    assert e.attention is not None  # `method` takes "attention" only where rows were kept
+    assert e.attention is not None  # else its map is ready-made
     steps = tuple(view.steps) or e.steps
     rows = e.attention[[e.steps.index(step) for step in steps]][:, np.isin(e.layers, options.layers)]
     cells = on_grid(rows.mean((1, 2)).sum(0)[visual_tokens(e.layout)], e.layout, 0)
@@ -64,19 +75,25 @@ def _in_words(explorer: "Explorer", heat: HeatMap | str) -> str:
         return "\n".join([*lines, f"No map: {heat}"])
     words = dict.fromkeys(e.generation.word_of(step).text.strip() for step in explorer.steps)
     whose = ", ".join(f"“{word}”" for word in words) or "the whole answer"
-    options = explorer.options()
-    first, last = options.layers[0], options.layers[-1]
-    layers = f"layer {first}" if first == last else f"layers {first}–{last}"
-    lines.append(f"Map of {whose}: {layers}, head filter {options.head_filter}, method {explorer.method}.")
+    found = _ready_made(explorer)
+    how = _settings(explorer.options()) if found is None else "one map for the whole answer, " if found.whole else ""
+    lines.append(f"Map of {whose}: {how}method {explorer.method}.")
     if heat.status == "ok":
         row, col = heat.peak
         lines.append(f"Peak: row {row + 1}, column {col + 1} of {heat.grid.rows}×{heat.grid.cols} cells.")
     else:
         lines.append(f"The map is {heat.status}.")
-    weights = zip(e.generation.words, e.word_weights(options), strict=True)
-    silenced = dict.fromkeys(f"“{word.text.strip()}”" for word, weight in weights if weight == 0)
-    lines.append(f"Silenced words: {', '.join(silenced) or 'none'}.")
+    if found is None:
+        weights = zip(e.generation.words, e.word_weights(explorer.options()), strict=True)
+        silenced = dict.fromkeys(f"“{word.text.strip()}”" for word, weight in weights if weight == 0)
+        lines.append(f"Silenced words: {', '.join(silenced) or 'none'}.")
     return "\n".join(lines)
+
+
+def _settings(options: Options) -> str:
+    first, last = options.layers[0], options.layers[-1]
+    layers = f"layer {first}" if first == last else f"layers {first}–{last}"
+    return f"{layers}, head filter {options.head_filter}, "
 
 
 def bundle(explorer: "Explorer") -> dict[str, str]:
@@ -95,7 +112,7 @@ def _png(explorer: "Explorer", heat: HeatMap | str) -> bytes | None:
     e = explorer.sources[0]
     if isinstance(heat, str):
         return _small(Image.fromarray(e.example.image))
-    colours = explorer.colormap if explorer.relu else None
+    colours = explorer.colormap if heat.values.min() >= 0 else None
     found = picture(e, heat, colours=colours, opacity=explorer.opacity)
     return _small(Image.open(io.BytesIO(found)))
 

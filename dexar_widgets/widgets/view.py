@@ -17,7 +17,7 @@ from dexar_widgets.widgets.regions import outline_of
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
 
-__all__ = ["NAMES", "OF_AN_ANSWER", "View", "defaults"]
+__all__ = ["NAMES", "OF_AN_ANSWER", "View", "defaults", "methods_of"]
 
 LAYER_MODES = ("single", "cumulative", "range")
 METHODS = ("dexar", "attention")
@@ -100,10 +100,17 @@ def _preset(view: "View", value: Any) -> str:
 
 
 def _method(view: "View", value: Any) -> str:
-    accept("method", value, METHODS)
-    if value == "attention" and view.sources and view.shown().attention is None:
+    known = methods_of(view.shown()) if view.sources else METHODS
+    if value == "attention" and value not in known:
         raise ValueError("The attention rows were not kept; explain again with attention=True.")
+    accept("method", value, list(dict.fromkeys([*METHODS, *known])))
     return str(value)
+
+
+def methods_of(e: "Explanation") -> tuple[str, ...]:
+    """What a map of this answer can be of: the paper's method, the attention itself, other methods that gave theirs."""
+    rows = () if e.attention is None else ("attention",)
+    return tuple(dict.fromkeys(["dexar", *rows, *e.attributions]))
 
 
 def _one_of(accepted: Sequence[str]) -> "Callable[[View, Any], str]":

@@ -7,6 +7,7 @@ from a page without a kernel.
 """
 
 import io
+import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,15 +17,19 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from dexar_widgets import registers
+from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Options, Preset
 from dexar_widgets.widgets import parts
 
-__all__ = ["VERSION", "document", "image_of"]
+__all__ = ["VERSION", "document", "image_of", "saved"]
 
 VERSION = 2
 OPENING_BYTES = 1_000_000
 """A view opens with the parts that fit into this many bytes, and with ``open`` in any case."""
+SAVED_BYTES = 1_500_000
+"""What a notebook may grow by: script, document, payload and the picture beside them."""
+_PICTURE = 300_000  # at most 448×448 pixels of one byte, as base64, and what else stands in an output
 LOSSLESS_PIXELS = 512 * 512  # a larger image travels as JPEG
 LONGEST_SIDES = (1600, 1200, 900, 640)  # the largest at which it keeps to its bytes
 IMAGE_BYTES = 600_000
@@ -49,7 +54,7 @@ def document(
     regions
         Named regions of the first image: ``name``, ``outline`` (box or polygon, or None) and ``coverage`` per cell.
     max_bytes
-        Budget of the payload; the part ``open`` of every source travels whatever it takes.
+        Budget of the payload; ``open`` and the methods' maps of every source travel whatever they take.
     """
     everything = parts.Blocks()
     headers = []
@@ -65,6 +70,28 @@ def document(
         headers.append(header)
     top = {"format": "dexar_widgets", "version": VERSION, "sources": headers}
     return top | {"view": dict(view or {}), "lesson": list(lesson)}, everything.payload
+
+
+def saved(sources: Sequence[Explanation], script: str, **options: Any) -> tuple[str, bytes]:
+    """The document as JSON, and the payload, as a notebook saves them beside the script.
+
+    Numbers too large to be saved are left out, and asked for in parts. ``options`` are those of `document`.
+    """
+    for max_bytes in (OPENING_BYTES, 0):
+        content, payload = document(sources, max_bytes=max_bytes, **options)
+        text = _dumped(content)
+        # in the notebook's file, texts are JSON once more, and bytes are base64
+        if len(_dumped([text, script]).encode()) + len(payload) * 4 // 3 <= SAVED_BYTES - _PICTURE:
+            return text, payload
+        if len(payload) > OPENING_BYTES:  # it holds no more than it must
+            break
+    for header in content["sources"]:
+        header["blocks"] = []
+    return _dumped(content), b""
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def _header(e: Explanation, title: str | None, image_bytes: int) -> dict[str, Any]:
@@ -97,9 +124,29 @@ def _header(e: Explanation, title: str | None, image_bytes: int) -> dict[str, An
         "preset": e.preset if e.preset in presets else "paper",
         "keep": e.keep,
         "attention": e.attention is not None,
+        "methods": [_method(found) for found in e.attributions.values()],
         "lensWords": _lens_words(e),
         "outliers": registers.report(e),
         "provenance": dict(_flat(e.provenance)),
+    }
+
+
+def _method(found: Attribution) -> dict[str, Any]:
+    """What a method's maps are, and what they took."""
+    cost = found.cost
+    return {
+        "name": found.method,
+        "title": found.title,
+        "unit": found.unit,
+        "control": found.control,
+        "whole": found.whole,
+        "minmaxed": found.minmaxed,
+        "steps": list(found.steps),
+        "seconds": round(cost.seconds, 4),
+        "own": round(cost.own, 4),
+        "peakBytes": cost.peak_bytes,
+        "forwards": cost.forwards,
+        "backwards": cost.backwards,
     }
 
 

@@ -3,7 +3,8 @@
 import { type ColourName, type Scale, scaleOf } from "./colour";
 import { modelOf, type Side, unitOf } from "./facts";
 import { type Options, presetOptions } from "./filters";
-import { type CellMap, type Method, mapOf } from "./maps";
+import { type CellMap, mapOf } from "./maps";
+import { hasMethod, type Method, methodsOf, specOf, titleOf } from "./methods";
 import { entriesOf, explainedWords, type State } from "./state";
 import type { Explanation, Preset, Word } from "./wire";
 
@@ -58,6 +59,9 @@ function ranks(map: CellMap): CellMap {
   return map.map((value) => ends.get(value)![0] + ends.get(value)![1]);
 }
 
+/** The rival that is another method's map. */
+export const rivalOf = (method: Method): string => `method/${method}`;
+
 export function rivals(s: State, picked: () => string): Rival[] {
   const { header } = s.e;
   const change = (value: string, label: string, options: Partial<Options>): Rival => ({
@@ -65,11 +69,12 @@ export function rivals(s: State, picked: () => string): Rival[] {
     label,
     of: (side) => ({ ...side, options: { ...side.options, ...options } }),
   });
-  const method = (value: Method, label: string): Rival => ({
-    value,
-    label,
-    of: (side) => ({ ...side, method: value }),
+  const method = (name: Method): Rival => ({
+    value: rivalOf(name),
+    label: titleOf(s.e, name) + (specOf(s.e, name)?.control ? " (chance control)" : ""),
+    of: (side) => ({ ...side, method: name }),
   });
+  const methods = methodsOf(s.e);
   const presets = Object.keys(header.presets) as Preset[];
   return [
     ...s.sources.slice(1).map((e, i) => ({
@@ -78,11 +83,11 @@ export function rivals(s: State, picked: () => string): Rival[] {
       e,
       of: (side: Side) => elsewhere(side, e, picked()),
     })),
+    ...(methods.length > 1 ? methods : []).map(method),
     change("none", "Without filters", { headFilter: "none", fillerFilter: "none" }),
     ...(presets.length < 2 ? [] : presets).map((preset) =>
       change(preset, `Preset ${preset}`, presetOptions(s.e, preset)!),
     ),
-    ...(header.attention ? [method("attention", "Raw attention"), method("dexar", "DEX-AR")] : []),
     ...(header.keep === "summary"
       ? []
       : [
@@ -102,7 +107,7 @@ function elsewhere({ e, chosen, options: o, method }: Side, other: Explanation, 
     words && {
       e: other,
       chosen: words.flatMap((word) => entriesOf(other, word)),
-      method: header.attention ? method : "dexar",
+      method: hasMethod(other, method) ? method : "dexar",
       options: {
         ...o,
         preset,

@@ -43,3 +43,10 @@ export function place(e: Explanation, cell: number): string {
 
 const third = (at: number, low: string, mid: string, high: string): string =>
   at < 1 / 3 ? low : at > 2 / 3 ? high : mid;
+
+/** Memory to two or three digits. */
+export function bytes(count: number): string {
+  const at = count < 1e3 ? 0 : count < 1e6 ? 1 : count < 1e9 ? 2 : 3;
+  const value = count / 1e3 ** at;
+  return `${at && value < 10 ? value.toFixed(1) : Math.round(value)} ${["B", "kB", "MB", "GB"][at]}`;
+}

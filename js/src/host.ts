@@ -4,7 +4,7 @@ import { type ReadonlySignal, signal } from "@preact/signals-core";
 import type { Explanation, Picture, Region } from "./wire";
 
 export interface Job {
-  kind: "ask" | "check";
+  kind: "ask" | "check" | "attribute";
   text: string;
   done: number;
   total: number;
@@ -33,6 +33,8 @@ export interface Host {
   connected: ReadonlySignal<boolean>;
   /** Name of the model that can be asked; empty without one. */
   model: ReadonlySignal<string>;
+  /** Names of the methods that the model can be asked for. */
+  methods: ReadonlySignal<readonly string[]>;
   /** The one that runs, if any; a notebook may have begun it. */
   job: ReadonlySignal<Job | null>;
   /** What cannot be had now, in words. */
@@ -43,6 +45,8 @@ export interface Host {
   want(e: Explanation, parts: string[]): Promise<void>;
   ask(prompt: string): Promise<void>;
   check(words: number[][], region: Region, how: string): Promise<Check[]>;
+  /** Have a method give its maps of the answer; they arrive in the explanation. */
+  attribute(method: string): Promise<void>;
   cancel(): void;
   load(file: File): Promise<void>;
   /** The view as one offline page. */
@@ -63,6 +67,7 @@ export function pageHost(): Host {
     live: false,
     connected: signal(false),
     model: signal(""),
+    methods: signal([]),
     job: signal(null),
     picture: signal(null),
     problem,
@@ -72,6 +77,7 @@ export function pageHost(): Host {
     },
     ask: refuse,
     check: refuse,
+    attribute: refuse,
     cancel() {},
     load: refuse,
     page: refuse,

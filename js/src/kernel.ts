@@ -25,6 +25,7 @@ interface Message {
   total?: number;
   name?: string;
   model?: boolean;
+  methods?: string[];
   job?: string | null;
   blocks?: BlockSpec[];
   checks?: Check[];
@@ -37,6 +38,7 @@ const ANSWERS = {
   part: "part",
   ask: "done",
   check: "checked",
+  attribute: "done",
   cancel: "done",
   image: "image",
   html: "html",
@@ -67,6 +69,7 @@ export class Kernel implements Host {
   live = true;
   connected = signal(false);
   model = signal("");
+  methods = signal<readonly string[]>([]);
   problem = signal("");
   picture = signal<Picture | null>(null);
   #jobs = signal<readonly (Job & { id: string })[]>([]);
@@ -123,6 +126,10 @@ export class Kernel implements Host {
   async check(words: number[][], region: Region, how: string): Promise<Check[]> {
     const [{ checks }] = await this.#run("check", { words, region, how });
     return Array.isArray(checks) ? checks : [];
+  }
+
+  async attribute(method: string): Promise<void> {
+    await this.#run("attribute", { method });
   }
 
   cancel(): void {
@@ -222,8 +229,9 @@ export class Kernel implements Host {
     pending?.resolve([message, bytes]);
   }
 
-  #greeted({ model, name, image, job }: Message): void {
+  #greeted({ model, name, methods = [], image, job }: Message): void {
     this.model.value = model ? name || "a model" : "";
+    this.methods.value = methods;
     if (image) this.picture.value = image;
     if (job && !this.#jobs.value.some(({ id }) => id === job)) this.#begin(job, "ask");
   }

@@ -1,12 +1,11 @@
 /** From blocks to maps over the image: `maps.py` again. Maps are raw, one value per cell, row-major. */
 
 import { hasLevel, headWeights, levelPart, type Options, once, stepWeights } from "./filters";
+import { type Method, readyMade, readyMap, readyParts } from "./methods";
 import type { Block } from "./tensor";
 import { type Explanation, need, TENSOR_BYTES, valueAt } from "./wire";
 
 export type CellMap = Float64Array;
-/** `attention`: the attention itself, its mean over heads and the chosen layers, beside the method of the paper. */
-export type Method = "dexar" | "attention";
 
 /** The block (and part) with all steps' sums over heads, for options that leave every head in. */
 function sumsName(o: Options): string | null {
@@ -32,14 +31,15 @@ function originOf(
 
 /** The parts that these options need and that are not there yet; null if the numbers do not exist or are too many. */
 export function needed(e: Explanation, steps: readonly number[], o: Options, method: Method): string[] | null {
-  const maps = method === "attention" ? attentionParts(e) : mapParts(e, steps, o);
+  const maps = partsOf(e, steps, o, method);
   if (!maps) return null;
   const levels = [o.headFilter, o.fillerFilter].filter((level) => !hasLevel(e, level, o.textSet));
   return [...new Set([...levels.map((level) => levelPart(level, o.textSet)), ...maps])];
 }
 
-function attentionParts(e: Explanation): string[] | null {
-  if (!e.header.attention) return null;
+function partsOf(e: Explanation, steps: readonly number[], o: Options, method: Method): string[] | null {
+  if (method === "dexar") return mapParts(e, steps, o);
+  if (method !== "attention" || !e.header.attention) return readyParts(e, steps, method);
   return e.blocks.has("attention") ? [] : ["attention"];
 }
 
@@ -159,6 +159,8 @@ export const stepsInView = (e: Explanation, chosen: readonly number[]): readonly
 export function mapOf(e: Explanation, chosen: readonly number[], o: Options, method: Method): CellMap {
   const steps = stepsInView(e, chosen);
   if (needed(e, steps, o, method)?.length !== 0) return new Float64Array(e.size.cells);
+  const ready = readyMade(e, method);
+  if (ready) return readyMap(e, ready, chosen);
   return chosen.length || method === "attention" ? sumMap(e, steps, o, method) : sequenceMap(e, o);
 }
 

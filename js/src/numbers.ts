@@ -32,7 +32,7 @@ function labelsOf(s: State) {
 function tablesOf(s: State): Record<string, Table> {
   const { options: o, method } = shownSide(s);
   const map: Table = { axes: ["row", "col"], values: s.map.value };
-  if (method === "attention") return { map };
+  if (method !== "dexar") return { map };
   const { layers, heads } = s.e.size;
   const part = (all: Numbers | Float64Array): Table => ({
     axes: ["step", "layer", "head"],

@@ -1,6 +1,7 @@
 /** The view as Python code: it computes the same map, and opens the same view. */
 
 import { headsOf, layersOf, shownSide, wordsOf } from "./facts";
+import { readyMade } from "./methods";
 import { createState, type State } from "./state";
 import { readTraits } from "./traits";
 
@@ -24,12 +25,21 @@ export function pythonOf(s: State): string {
 # e = w.explanation, or dx.read("explanation.safetensors")
 # The answer: ${literal(s.e.header.answer)}
 # The map of ${wordsOf(shownSide(s)).replace(/\s+/g, " ")}, as it is shown:
-${s.shown.value.method === "attention" ? attention(s) : dexar(s)}
+${mapCode(s)}
 
 # The same view:
 w = dx.Explorer.from_state(e, {
 ${state.join("")}})
 `;
+}
+
+function mapCode(s: State): string {
+  const { chosen, method } = s.shown.value;
+  const ready = readyMade(s.e, method);
+  if (!ready) return method === "attention" ? attention(s) : dexar(s);
+  const steps = chosen.map((entry) => s.e.header.steps[entry]!);
+  const call = chosen.length && !ready.whole ? `heatmap(${literal(steps)})` : "sequence_map()";
+  return `heat = e.attributions[${literal(method)}].${call}\nvalues = heat.values`;
 }
 
 function dexar(s: State): string {

@@ -4,7 +4,8 @@ import { batch, computed, effect, type ReadonlySignal, type Signal, signal } fro
 import type { ColourName } from "./colour";
 import { keptHeads, type Options, presetOptions, stepWeights } from "./filters";
 import { bring, type Check, type Host } from "./host";
-import { type CellMap, type Method, mapOf, needed, stepsInView, sumMap } from "./maps";
+import { type CellMap, mapOf, needed, stepsInView } from "./maps";
+import type { Method } from "./methods";
 import { coverageOf, energyInside } from "./region";
 import type { Explanation, Level, Preset, Region, Word } from "./wire";
 
@@ -131,7 +132,7 @@ export function createState(sources: readonly Explanation[], host: Host): State 
     display: signal<Display>({ smooth: true, fade: true, blend: "normal", clip: 100, scale: "own" }),
     region: signal<Region | null>(null),
     notes: signal<readonly Note[]>([]),
-    tab: signal("Filters"),
+    tab: signal(e.header.methods.length ? "Compare" : "Filters"),
     bare: signal(false),
     cell: signal<number | null>(null),
     picked: signal<number | null>(null),
@@ -194,7 +195,7 @@ function derive(s: Omit<State, Derived | "end">): Pick<State, Derived> {
   const wordMaps = computed(() => {
     const { options, method } = shown.value;
     const own = (entries: number[]) =>
-      needed(e, entries, options, method)?.length === 0 ? sumMap(e, entries, options, method) : null;
+      needed(e, entries, options, method)?.length === 0 ? mapOf(e, entries, options, method) : null;
     return new Map(explainedWords(e).map((word) => [word, own(entriesOf(e, word))]));
   });
   const lookup = computed(() => {

@@ -2,7 +2,7 @@
 
 import { batch, type Signal } from "@preact/signals-core";
 import { type ColourName, SEQUENTIAL } from "./colour";
-import type { Method } from "./maps";
+import type { Method } from "./methods";
 import type { Display, LayerMode, Note, State } from "./state";
 import type { Level, Preset, Region } from "./wire";
 

@@ -9,7 +9,7 @@ import style from "./style.css";
 import { followTheme } from "./theme";
 import { NAMES, readTraits, type Traits, writeTraits } from "./traits";
 import { complain, mount, mountAsk, mountWait } from "./view";
-import { type Document, type Explanation, open } from "./wire";
+import { type Document, type Explanation, grow, isGrown, open } from "./wire";
 
 /** How often, in milliseconds, the kernel hears of a change. */
 const PACE = 50;
@@ -35,7 +35,7 @@ class Session {
   constructor(model: Model) {
     this.#model = model;
     this.kernel = new Kernel(model);
-    this.#on("change:_document", () => this.#load());
+    this.#on("change:_document", () => this.#change());
     for (const name of NAMES) this.#on(`change:${name}`, () => this.#hear(name));
     const resume = effect(() => {
       if (this.kernel.connected.value) this.#save();
@@ -64,13 +64,29 @@ class Session {
     return ++this.#loading;
   }
 
+  /** A document that brings further methods' maps leaves the view as it is; any other replaces it. */
+  async #change(): Promise<void> {
+    const s = this.#state;
+    try {
+      const document = this.#document();
+      if (!s || !document || !isGrown(s.sources, document)) return await this.#load();
+      await null; // as below
+      grow(s.sources, document, bytesOf(this.#model.get("_payload")));
+    } catch {
+      await this.#load(); // it says what is wrong
+    }
+  }
+
+  #document(): Document | null {
+    return JSON.parse((this.#model.get("_document") as string) || "null") as Document | null;
+  }
+
   async #load(): Promise<void> {
     const loading = this.#leave();
     await null; // some hosts set one trait after the other: the payload may come next
-    const text = this.#model.get("_document") as string;
     let content: Content = "ask";
     try {
-      const document = text ? (JSON.parse(text) as Document) : null;
+      const document = this.#document();
       const sources = document && (await this.#read(document));
       if (loading !== this.#loading) return;
       if (sources) content = this.#follow(createState(sources, this.kernel), document.lesson);

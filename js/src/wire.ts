@@ -40,6 +40,27 @@ export interface NamedRegion {
   coverage: number[];
 }
 
+/** What another method gave of the answer: its maps are the blocks `method/NAME`, and `method/NAME/answer` of all of it. */
+export interface MethodSpec {
+  name: string;
+  title: string;
+  unit: string;
+  /** Its map knows nothing of the model. */
+  control: boolean;
+  /** One map for the whole answer, and none of a single word. */
+  whole: boolean;
+  /** Words' maps were scaled to 0–1 before they were summed. */
+  minmaxed: boolean;
+  /** True indices of the steps that its maps are of. */
+  steps: number[];
+  /** What it takes alone, the answer included; and the part of it that no other method could share. */
+  seconds: number;
+  own: number;
+  peakBytes: number | null;
+  forwards: number;
+  backwards: number;
+}
+
 export interface Header {
   title: string;
   prompt: string;
@@ -64,6 +85,8 @@ export interface Header {
   keep: "full" | "visual" | "summary";
   /** Whether attention rows were kept. */
   attention: boolean;
+  /** Other methods that gave maps of this answer; more may come while it is shown. */
+  methods: MethodSpec[];
   /** Text of the ids in `lens/top`. */
   lensWords: Record<string, string>;
   /** Cells that may be register tokens, and what was found or why nothing can be. */
@@ -96,7 +119,7 @@ export interface Explanation {
   /** Its place among the document's sources. */
   source: number;
   blocks: Map<string, Block>;
-  /** Counts up when blocks arrive or are forgotten; read it to follow them. */
+  /** Counts up when blocks or methods arrive, or blocks are forgotten; read it to follow them. */
   revision: Signal<number>;
   /** Entries along the axes of every block. */
   size: { steps: number; layers: number; heads: number; cells: number };
@@ -136,6 +159,23 @@ export function receive(e: Explanation, specs: BlockSpec[], payload: Uint8Array)
   }
   forget(e);
   e.revision.value++;
+}
+
+/** Whether a document differs from what is open in nothing but the methods that gave maps. */
+export function isGrown(sources: readonly Explanation[], document: Document): boolean {
+  const others = ({ methods, opening, blocks, ...header }: Header) => header;
+  const opened = sources.map(({ header }) => others(header));
+  return JSON.stringify(document.sources.map(others)) === JSON.stringify(opened);
+}
+
+/** Take in the methods of such a document, and their maps as far as it holds them. */
+export function grow(sources: readonly Explanation[], document: Document, payload: Uint8Array): void {
+  for (const [i, grown] of open(document, payload).entries()) {
+    const e = sources[i]!;
+    e.header.methods = grown.header.methods;
+    for (const [name, block] of grown.blocks) if (name.startsWith("method/")) e.blocks.set(name, block);
+    e.revision.value++;
+  }
 }
 
 function forget(e: Explanation): void {

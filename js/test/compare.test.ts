@@ -40,7 +40,7 @@ describe("two maps", () => {
 
 function show(...sources: Explanation[]): [State, HTMLElement] {
   const s = state(sources);
-  return [s, open(s, comparePanel)];
+  return [s, open(s, comparePanel).querySelector<HTMLElement>(".compare")!];
 }
 
 const choose = (panel: Element, label: string, value: string): void => {

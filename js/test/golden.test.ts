@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { headWeights, keptHeads, reason, stepWeights } from "../src/filters";
-import { needed, sequenceMap, sumMap, tokenMap, upsample } from "../src/maps";
+import { mapOf, needed, sequenceMap, sumMap, tokenMap, upsample } from "../src/maps";
 import { need } from "../src/wire";
 import { difference, explanation, golden, NAMES, optionsOf, quantised } from "./golden";
 
@@ -68,6 +68,15 @@ describe.each(NAMES)("%s agrees with Python", (name) => {
     expect(difference(need(e, "lens/logit").data, lens.logit)).toBeLessThanOrEqual(FLOAT);
     expect([...need(e, "lens/rank").data]).toEqual(lens.rank);
     expect([...need(e, "lens/top").data].map((id) => header.lensWords[id])).toEqual(lens.top);
+  });
+
+  it("on the maps that other methods gave", () => {
+    const paper = optionsOf(expected[0]!);
+    for (const [method, { steps, answer }] of Object.entries(golden(name).methods)) {
+      expect(difference(mapOf(e, [], paper, method), answer)).toBeLessThanOrEqual(FLOAT);
+      for (const [step, map] of Object.entries(steps))
+        expect(difference(mapOf(e, [e.entryOf.get(Number(step))!], paper, method), map)).toBeLessThanOrEqual(FLOAT);
+    }
   });
 
   it("on every pixel of the upsampled map", () => {

@@ -23,6 +23,7 @@ export interface Golden {
   expected: Expected[];
   upsampled: number[][];
   silenced: { step: number; visual: number; text: number; layer: number; head: number; token: number }[];
+  methods: Record<string, { steps: Record<string, number[]>; answer: number[] }>;
   attention: { layers: [number, number]; map: number[] }[];
   lens: { logit: number[]; rank: number[]; top: string[] } | null;
 }

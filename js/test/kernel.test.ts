@@ -193,6 +193,19 @@ describe("a job", () => {
     expect(kernel.job.value).toBeNull();
   });
 
+  it("has a method give its maps, of those that the kernel named", async () => {
+    model.greet({ model: true, name: "m", methods: ["grad_cam", "rise"] });
+    expect(kernel.methods.value).toEqual(["grad_cam", "rise"]);
+    const asked = kernel.attribute("rise");
+    const { id, method } = model.request("attribute");
+    expect([method, kernel.job.value?.kind]).toEqual(["rise", "attribute"]);
+    model.answer(id, "progress", { done: 3, total: 200, text: "hiding" });
+    expect(kernel.job.value).toMatchObject({ done: 3, total: 200, text: "hiding" });
+    model.answer(id, "done");
+    await asked;
+    expect(kernel.job.value).toBeNull();
+  });
+
   it("that a notebook began is shown and can be stopped", () => {
     model.greet();
     model.answer("theirs", "progress", { done: 1, total: 4, text: "answering" });

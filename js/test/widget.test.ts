@@ -194,6 +194,55 @@ describe("a new document", () => {
   });
 });
 
+describe("a document that brings a further method", () => {
+  const before = () =>
+    carried("with_methods", ({ sources }) => {
+      const header = sources[0]!;
+      header.methods = header.methods.filter(({ name }) => name !== "iia");
+      header.opening = header.opening.filter((name) => name !== "method/iia");
+      header.blocks = header.blocks.filter(({ name }) => !name.startsWith("method/iia"));
+    });
+  const columns = (place: HTMLElement) =>
+    [...place.querySelectorAll(".methods thead th")].map((head) => head.textContent);
+  const boxOf = (place: HTMLElement) => place.querySelector<HTMLSelectElement>(".compare select")!;
+
+  it("adds it, and leaves the view as it is", async () => {
+    const [model, place] = await start(before());
+    click(place, 1);
+    boxOf(place).value = "method/tam";
+    boxOf(place).dispatchEvent(new Event("change"));
+    const map = place.querySelector(".image .stage canvas");
+    expect(columns(place)).not.toContain("Iia");
+    model.update(carried("with_methods"));
+    await settle();
+    expect(columns(place)).toContain("Iia");
+    expect([...boxOf(place).options].map(({ value }) => value)).toContain("method/iia");
+    expect([chosen(place), boxOf(place).value]).toEqual([[1], "method/tam"]);
+    expect(place.querySelector(".image .stage canvas")).toBe(map);
+    click(place, 2);
+    expect(model.get("steps")).toEqual([2, 3]); // what is chosen is still told
+  });
+
+  it("has its maps fetched where they did not come along", async () => {
+    const [model] = await start(before());
+    model.greet();
+    model.update(
+      carried("with_methods", ({ sources }) => {
+        sources[0]!.blocks = [];
+      }),
+    );
+    await settle();
+    expect(model.request("part").name).toBe("method/iia");
+  });
+
+  it("that cannot be read says why", async () => {
+    const [model, place] = await start(before());
+    model.update({ ...carried("with_methods"), _payload: new DataView(new ArrayBuffer(8)) });
+    await settle();
+    expect(place.querySelector("[role=alert]")!.textContent).toContain("cut short");
+  });
+});
+
 describe("numbers that were not saved with the notebook", () => {
   const apart = () =>
     carried("ordinary", ({ sources }) => {

@@ -64,17 +64,17 @@ def take_live(chromium: object, own: Path, folder: Path) -> None:
 
 
 def explorer() -> "dx.Explorer":
-    """All that a panel can show: the same answer about two images, attention rows, each patch's detail, a region."""
+    """All that a panel can show: an answer about two images, attention rows, patches' detail, all methods, a region."""
     vlm, options = dx.load(), {"attention": True, "lens": True, "patch_norm": True}
     e = dx.explain(vlm, dx.lab.scene(7).image, "what do you see?", **options)
     other = dx.explain(vlm, dx.lab.scene(8).image, "what do you see?", answer=e.generation.text, **options)
-    return dx.Explorer(e, other, selection=(255, 218, 377, 335))
+    return dx.Explorer(dx.compare(e), other, selection=(255, 218, 377, 335))
 
 
 def take(page: object, folder: Path, suffix: str) -> None:
     """The page as it opens, with a word chosen, and each panel and tab by itself."""
     page.screenshot(path=folder / f"page-{suffix}.png", full_page=True)
-    page.get_by_role("option", name="green").click()
+    page.locator(".wordlist").get_by_role("option", name="green").click()
     for panel in page.locator("section.panel:visible").all():
         panel.screenshot(path=folder / f"{named(panel.get_attribute('aria-label'))}-{suffix}.png")
     for tab in page.get_by_role("tab").all():

@@ -200,6 +200,25 @@ def test_the_copied_code_gives_the_attention_that_is_shown(show):
     scope["w"].close()
 
 
+@pytest.mark.parametrize(("method", "steps"), [("rise", [1]), ("integrated_gradients", []), ("tam", [1])])
+def test_another_methods_map_is_exported_as_it_is_shown(show, method, steps):
+    e = CASES["with_methods"]()
+    view = show(dx.widgets.html.page(e, view={"method": method, "steps": steps}))
+    given = e.attributions[method]
+    want = given.heatmap(steps).values if steps and not given.whole else given.sequence_map().values
+    found, scope = arrays(view), {"e": e}
+    assert np.array_equal(found["map"], want)
+    assert json.loads(str(found["provenance.json"]))["precision"] == "32 bits"
+    exec(code(view), scope)
+    assert np.array_equal(scope["values"], want) and np.array_equal(snapshot.heatmap(scope["w"]).values, want)
+    scope["w"].close()
+    words = "red" if steps else "The-whole-answer"
+    assert export(view, "CSV").name == f"a-made-up-model_{words}_{method.replace('_', '-')}.csv"
+    assert drawn(export(view, "PNG")).shape[1] >= 360
+    about = json.loads(ET.parse(export(view, "SVG")).getroot().findtext(f"{SVG}metadata"))
+    assert about["method"] == method and "head_filter" not in about
+
+
 def test_hostile_words_survive_in_every_file(show):
     e = build(pieces=HOSTILE, prompt="</script><b>\"why?\"\n'''")
     view = show(e)

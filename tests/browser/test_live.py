@@ -84,6 +84,55 @@ def test_stop_ends_the_models_work_and_it_can_be_asked_again(live):
     assert view.text(".wordlist") == notebook.value("w.explanation.generation.text")
 
 
+def compute(view: View, name: str) -> None:
+    """Have a further method give its maps."""
+    view.root.get_by_label("Another method").select_option(label=name)
+    view.root.get_by_role("button", name="Compute").click()
+
+
+def test_another_methods_maps_join_the_view_which_stays_as_it_is(live):
+    notebook, panel = live
+    ask(notebook, panel)
+    view = view_in(notebook)
+    view.word(3).click()
+    view.set("Which layers", "One")
+    view.tab("Compare")
+    view.root.get_by_label("B", exact=True).select_option(label="Without filters")
+    shown = view.map_data()
+    compute(view, "rollout")
+    cells = view.root.locator(".methods").get_by_role("gridcell")
+    eventually(lambda: cells.evaluate_all("all => all.some(c => /^gray, Rollout: peak/.test(c.ariaLabel))"), True)
+    assert (view.chosen(), view.map_data()) == ([3], shown)
+    assert view.root.get_by_label("B", exact=True).locator("option:checked").inner_text() == "Without filters"
+    assert notebook.value("(w.layer_mode, w.explanation.attributions['rollout'].steps == w.explanation.steps)") == [
+        "single",
+        True,
+    ]
+    view.root.get_by_role("gridcell", name="gray, Rollout").click()
+    assert view.root.get_by_label("B", exact=True).locator("option:checked").inner_text() == "Rollout"
+    notebook.execute("w.method = 'rollout'")
+    want = notebook.value("float(w.explanation.attributions['rollout'].heatmap(w.steps).values.sum())")
+    eventually(view.total, pytest.approx(want, rel=1e-4))
+    assert "rollout" not in view.root.get_by_label("Another method").locator("option").all_inner_texts()
+    assert view.violations() == []
+
+
+def test_a_method_can_be_stopped_and_asked_for_in_python(live):
+    notebook, panel = live
+    ask(notebook, panel)
+    view = view_in(notebook)
+    view.tab("Compare")
+    compute(view, "chefer cam")
+    bar = view.root.get_by_role("progressbar", name="The method’s progress")
+    bar.wait_for()
+    view.root.locator(".computing").get_by_role("button", name="Stop").click()
+    bar.wait_for(state="hidden")
+    assert notebook.value("list(w.explanation.attributions)") == []
+    notebook.execute("slow.remove(); w.attribute('centre').result()")
+    view.root.locator(".methods thead").get_by_text("Centre").wait_for()
+    assert notebook.value("w.wait().control")
+
+
 def test_an_image_from_a_file_is_what_is_asked_about_next(live, tmp_path):
     notebook, panel = live
     file = tmp_path / "other.png"

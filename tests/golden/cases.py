@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from dexar_widgets.attribution import Cost
 from dexar_widgets.explanation import Explanation, collect
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
+from tests.unit.made import attribution_of
 
 BEFORE = [("<s>", "special"), ("USER", "system")]
 AFTER = [("\n", "prompt"), ("what", "prompt"), (" is it", "prompt"), ("ASSISTANT", "system")]
@@ -143,6 +145,20 @@ def with_attention() -> Explanation:
     )
 
 
+def with_methods() -> Explanation:
+    """Other methods: signed, one map for all words, scaled before they are summed, a control, one not of every step."""
+    e = build(steps=4, seed=10)
+    iia = attribution_of(e, "iia")
+    made = [
+        attribution_of(e, "rise", minmaxed=True),
+        attribution_of(e, "integrated_gradients", signed=True, unit="logit"),
+        attribution_of(e, "tam", whole=True, cost=Cost(0.25, 0, 0.5, None, 1, 0)),
+        attribution_of(e, "centre", control=True),
+        replace(iia, steps=iia.steps[1:], maps=iia.maps[1:], weights=iia.weights[1:]),
+    ]
+    return replace(e, attributions={each.method: each for each in made})
+
+
 CASES: dict[str, Callable[[], Explanation]] = {
     "ordinary": build,
     "twelve_layers": lambda: build(steps=3, layers=12, grid=(2, 2), size=(20, 20), seed=1),
@@ -154,4 +170,5 @@ CASES: dict[str, Callable[[], Explanation]] = {
     "three_to_one": lambda: build(steps=3, grid=(2, 6), size=(90, 30), box=(15.0, 0.0, 75.0, 30.0), seed=7),
     "summary_only": lambda: build(keep="summary", seed=8),
     "with_attention": with_attention,
+    "with_methods": with_methods,
 }

@@ -12,6 +12,7 @@ from typing import Any
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.figures import COLOUR_TABLES, colour_stops_json
 from dexar_widgets.maps import upsample
+from dexar_widgets.types import HeatMap
 from dexar_widgets.widgets import wire
 from tests.golden.cases import CASES
 
@@ -86,6 +87,21 @@ def attention(e: Explanation) -> list[dict[str, Any]]:
     return [{"layers": [a, b], "map": rows[:, a : b + 1].mean((1, 2)).sum(0).tolist()} for a, b in ends]
 
 
+def methods(e: Explanation) -> dict[str, Any]:
+    """Other methods' maps: of each step that a method has (the answer's where it has no other), and of the answer."""
+
+    def values(heat: HeatMap) -> list[float]:
+        return heat.values.astype(float).ravel().tolist()
+
+    return {
+        name: {
+            "steps": {t: values(found.sequence_map() if found.whole else found.heatmap(t)) for t in found.steps},
+            "answer": values(found.sequence_map()),
+        }
+        for name, found in e.attributions.items()
+    }
+
+
 def lens(e: Explanation) -> dict[str, Any] | None:
     """The lens as Python has it, in the order of the blocks."""
     if e.lens is None:
@@ -111,6 +127,7 @@ def golden(name: str) -> dict[str, Any]:
             for s in e.silenced()
         ],
         "attention": attention(e),
+        "methods": methods(e),
         "lens": lens(e),
     }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dexar_widgets.attribution import Attribution, Cost
 from dexar_widgets.explanation import Explanation, collect
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
 
@@ -62,6 +63,27 @@ def explanation_of(tensor: GradientTensor, layout: TokenLayout, *, keep: str = "
         "provenance": {"family": "llava", "model": "made", "versions": {"numpy": "2"}, "sizes": [1, 2.5]},
     }
     return Explanation(**(given | changes))
+
+
+def attribution_of(
+    e: Explanation, method: str, *, seed: int = 0, signed: bool = False, whole: bool = False, **changes: Any
+) -> Attribution:
+    """Random maps of an explanation's answer, as a method could have given them."""
+    rng = np.random.default_rng([seed, *method.encode()])
+    grid, count = e.layout.grids[0], 1 if whole else len(e.steps)
+    maps = rng.normal(size=(count, grid.rows, grid.cols)).astype(np.float32)
+    given = {
+        "title": method.replace("_", " ").capitalize(),
+        "example": e.example,
+        "generation": e.generation,
+        "grid": grid,
+        "steps": e.steps,
+        "maps": maps if signed else np.abs(maps),
+        "weights": rng.uniform(0.1, 1, count),
+        "unit": "made-up units",
+        "cost": Cost(0.25, 0.5, 1.25, 3_000_000, 24, 8),
+    }
+    return Attribution(method=method, **(given | changes))
 
 
 def random_parts(seed: int, *, rows: int = 2, cols: int = 3, pooled: int = 1) -> tuple[GradientTensor, TokenLayout]:

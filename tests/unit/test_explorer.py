@@ -447,7 +447,7 @@ def test_a_saved_notebook_grows_by_at_most_a_megabyte_and_a_half(grid, size, sou
 
 def test_numbers_that_are_too_large_to_be_saved_are_asked_for(monkeypatch):
     script = len(json.dumps(html.script_of("widget.js")))
-    monkeypatch.setattr("dexar_widgets.widgets.explorer.SAVED_BYTES", script + 300_000 + 10_000)
+    monkeypatch.setattr("dexar_widgets.widgets.wire.SAVED_BYTES", script + 300_000 + 10_000)
     explorer = dx.Explorer(build())
     (source,) = json.loads(explorer._document)["sources"]
     assert (explorer._payload, source["blocks"]) == (b"", [])

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from dexar_widgets import plugins, vlm
-from dexar_widgets.families import Family, llava
+from dexar_widgets.families import llava
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ import { bring } from "../host";
 import { type CellMap, needed, peakCell, stepsInView } from "../maps";
 import { explainedWords, type State } from "../state";
 import type { Explanation } from "../wire";
+import { computing } from "./compute";
 import { type Legend, legend } from "./legend";
+import { methodsTable } from "./methods";
 
 export function comparePanel(s: State): HTMLElement {
   const picked = signal("");
   const wanted = signal("raw");
-  const all = rivals(s, () => picked.value);
-  const now = shownSide(s);
-  const chosen = signal((all.find((each) => each.of(now)) ?? all[0]!).value); // one that has the word
-  const rival = computed(() => all.find(({ value }) => value === chosen.value)!);
+  const all = computed(() => rivals(s, () => picked.value));
+  const chosen = signal(firstOf(s, all.peek()).value);
+  const rival = computed(() => all.value.find(({ value }) => value === chosen.value)!);
   const { pair, sameUnit, said } = comparison(s, rival, wanted);
   const scales = segmented("Scale", SCALES, bind(wanted));
   const status = el("p", { role: "status" });
@@ -26,7 +27,12 @@ export function comparePanel(s: State): HTMLElement {
     scales.hidden = !sameUnit.value;
     status.textContent = said.value;
   });
-  const [words, maps] = [el("span"), el("div", { class: "pair" })];
+  const [choice, words, maps] = [el("span"), el("span"), el("div", { class: "pair" })];
+  fill(
+    choice,
+    () => all.value.map(({ value }) => value).join("\n"),
+    () => [select("B", all.peek(), bind(chosen))],
+  );
   fill(
     words,
     () => (s.chosen.value.length ? rival.value.e : undefined),
@@ -37,14 +43,22 @@ export function comparePanel(s: State): HTMLElement {
     () => rival.value.e ?? s.e,
     (e) => figures(s, e, () => pair.value),
   );
-  return el(
+  const both = el(
     "section",
     { class: "compare", "aria-label": "Compare" },
     el("h2", {}, "A is what is shown; B is the same, but"),
-    el("div", { class: "row" }, select("B", all, bind(chosen)), words, scales),
+    el("div", { class: "row" }, choice, words, scales),
     status,
     maps,
   );
+  return el("div", { class: "comparing" }, methodsTable(s, chosen), computing(s), both);
+}
+
+/** One that has the word, and shows it otherwise. */
+function firstOf(s: State, all: readonly Rival[]): Rival {
+  const now = shownSide(s);
+  const differs = (side: Side | null) => side && (side.e !== now.e || settingsLine(side) !== settingsLine(now));
+  return all.find((each) => differs(each.of(now))) ?? all[0]!;
 }
 
 /** The pair of maps as soon as B's numbers are there, and what is to be said of it; missing numbers are asked for. */

@@ -5,6 +5,7 @@ import { button, el, newId, setAll, watch } from "../dom";
 import { save } from "../download";
 import { layersOf, modelOf, shownSide, VEILED, wordsOf } from "../facts";
 import { markup, pngOf, svgOf } from "../figure";
+import { readyMade } from "../methods";
 import { csvOf, npzOf } from "../numbers";
 import { pythonOf } from "../python";
 import { nameOf, type State } from "../state";
@@ -140,7 +141,8 @@ function fileName(s: State, suffix: string): string {
   const [first, last] = layersOf(side);
   const { options: o, method } = side;
   const settings = method === "dexar" ? `${nameOf(o.headFilter)}-${o.preset}` : method;
-  const parts = [modelOf(s.e), wordsOf(side), `layers${first}-${last}`, settings];
+  const layers = readyMade(s.e, method) ? "" : `layers${first}-${last}`;
+  const parts = [modelOf(s.e), wordsOf(side), layers, settings];
   const safe = parts.map((part) => part.replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^[-.]+|[-.]+$/g, ""));
   return `${safe
     .map((part) => part.slice(0, 40))

@@ -2,11 +2,12 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { DIVERGING, paint, type Scale, SEQUENTIAL } from "../colour";
-import { ARROWS, bind, bindField, checkbox, el, segmented, select, setAll, slider, watch } from "../dom";
-import { unitOf } from "../facts";
+import { ARROWS, bind, bindField, checkbox, el, fill, segmented, select, setAll, slider, watch } from "../dom";
+import { shownSide, unitOf } from "../facts";
 import { percent } from "../format";
 import { bring } from "../host";
 import { extent, peakCell, tensorName, upsample } from "../maps";
+import { limitsOf, methodsOf, titleOf } from "../methods";
 import { cellBeside, cellBox } from "../region";
 import { isShared, shownScale } from "../scale";
 import type { State } from "../state";
@@ -134,7 +135,7 @@ function scaleLegend(s: State, scale: ReadonlySignal<Scale>): HTMLElement {
     const values = s.map.value;
     const [least, most] = extent(values);
     if (least === most || s.veiled.value) return null;
-    const unit = unitOf(s.shown.value) + (isShared(s) ? "; one scale for all words" : "");
+    const unit = unitOf(shownSide(s)) + (isShared(s) ? "; one scale for all words" : "");
     return { scale: scale.value, values, unit };
   });
 }
@@ -197,21 +198,20 @@ function follow(s: State, canvas: HTMLCanvasElement): void {
   });
 }
 
-/** The method, or the attention itself where its rows were kept. */
-function methods(s: State): HTMLElement | null {
-  if (!s.e.header.attention) return null;
-  const choice = segmented(
-    "Map of",
-    [
-      { value: "dexar", label: "DEX-AR" },
-      { value: "attention", label: "Raw attention" },
-    ],
-    bind(s.method),
+/** The method, where there are several. */
+function methods(s: State): HTMLElement {
+  const [choice, hint] = [el("span"), el("span", { class: "hint" })];
+  fill(
+    choice,
+    () => methodsOf(s.e).join("\n"),
+    () => {
+      const choices = methodsOf(s.e).map((value) => ({ value, label: titleOf(s.e, value) }));
+      const control = choices.length > 2 ? select : segmented;
+      return choices.length > 1 ? [control("Map of", choices, bind(s.method))] : [];
+    },
   );
-  const hint = el("span", { class: "hint" });
   watch(() => {
-    hint.textContent =
-      s.method.value === "attention" ? "Where heads look, whatever it is worth to the word; no filter applies." : "";
+    hint.textContent = limitsOf(s.e, s.method.value);
   });
   return el("div", { class: "row" }, choice, hint);
 }

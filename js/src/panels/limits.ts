@@ -3,6 +3,7 @@
 import { button, el, watch } from "../dom";
 import { layersOf, runOf, shownSide } from "../facts";
 import { presetOptions } from "../filters";
+import { readyMade } from "../methods";
 import { applyPreset, nameOf, type State } from "../state";
 
 export function limits(s: State): HTMLElement {
@@ -17,9 +18,10 @@ export function limits(s: State): HTMLElement {
   return line;
 }
 
-/** How the choice differs from the preset's; empty if it does not. No filter touches raw attention. */
+/** How the choice differs from the preset's; empty if it does not. No filter touches raw attention, and nothing what is ready-made. */
 function limitsText(s: State): string {
   const { options: o, method } = s.shown.value;
+  if (readyMade(s.e, method)) return "";
   const usual = presetOptions(s.e, o.preset)!;
   const run = runOf(...layersOf(shownSide(s)));
   const layers = `${o.layers}` !== `${usual.layers}` && (o.layers[0] === o.layers[1] ? `${run} only` : run);

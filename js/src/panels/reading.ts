@@ -4,6 +4,7 @@ import { VEILED } from "../facts";
 import { headsElsewhere } from "../filters";
 import { cellName, number, percent, place } from "../format";
 import { extent, halfEnergyCells, peakCell, rankOf, topHeads } from "../maps";
+import { readyMade } from "../methods";
 import { cellBox, energyInside } from "../region";
 import type { State } from "../state";
 
@@ -38,6 +39,8 @@ function ofMap(s: State): string {
 }
 
 function emptiness(s: State): string {
+  const ready = readyMade(s.e, s.shown.value.method);
+  if (ready) return `The map is empty: ${ready.title} finds nothing in the image here.`;
   if (headsElsewhere(s.e, s.options.value))
     return "The map is empty: none of the chosen heads is in these layers. “All heads” in the Heads tab brings the others back.";
   if (s.counts.value.kept === 0)

@@ -1,0 +1,197 @@
+"""The checks for plug-ins' authors: the package's own pass, and each thing that can be wrong is found."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from dexar_widgets import conformance, plugins
+from dexar_widgets.families import llava
+from dexar_widgets.methods import Maps
+from dexar_widgets.metrics import Score
+
+FEW = {"rise": {"n_masks": 3}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
+OWN = [(kind, name) for kind in conformance.KINDS for name in plugins.names(kind)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), OWN, ids=[name for _, name in OWN])
+def test_the_packages_own_plug_ins_hold(kind, name):
+    module = conformance.load(name)
+    assert conformance.kind_of(module) == kind
+    findings = list(conformance.check(module, options=FEW.get(name) if kind == "methods" else None))
+    assert [finding for finding in findings if not finding.ok] == []
+    assert len(findings) > 5
+
+
+def broken(findings):
+    return [finding.what for finding in findings if not finding.ok]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Nothing:
+    pass
+
+
+def ramp(subject, _options):
+    visual = int(subject.layout.is_image.sum())
+    return Maps(np.tile(np.arange(visual, dtype=float), (len(subject.steps), 1)))
+
+
+def method(attribute=ramp, doc="Mine. Source: none.", **changes):
+    facts = {
+        "TITLE": "Mine",
+        "UNIT": "ones",
+        "CONTROL": False,
+        "NEEDS": frozenset(),
+        "SMALLER": "it",
+        "Options": Nothing,
+    }
+    module = types.ModuleType("mine", doc)
+    vars(module).update(facts | {"attribute": attribute} | changes)
+    return module
+
+
+def once_more(subject, options):
+    ramp.calls = getattr(ramp, "calls", 0) + 1
+    return Maps(ramp(subject, options).values + ramp.calls)
+
+
+def trained(subject, options):
+    subject.vlm.model.train()
+    return ramp(subject, options)
+
+
+def hooked(subject, options):
+    subject.vlm.anatomy.blocks[0].register_forward_hook(lambda *_: None)
+    return ramp(subject, options)
+
+
+def by_count(subject, options):
+    return Maps(ramp(subject, options).values + len(subject.steps))
+
+
+def in_mode(subject, options):
+    return Maps(ramp(subject, options).values + torch.is_inference_mode_enabled())
+
+
+def wide(subject, options):
+    return Maps(np.ones((len(subject.steps), 3)))
+
+
+def zero(subject, options):
+    return Maps(ramp(subject, options).values * 0)
+
+
+def seeded(subject, options):
+    torch.manual_seed(0)
+    return ramp(subject, options)
+
+
+FAULTS = {
+    "no source": (method(doc="Mine."), "names its source in its docstring"),
+    "no title": (method(TITLE=" "), "says what it is: TITLE, UNIT, CONTROL, NEEDS, SMALLER"),
+    "a need that there is not": (method(NEEDS={"hidden"}), "says what it is: TITLE, UNIT, CONTROL, NEEDS, SMALLER"),
+    "options that are no dataclass": (method(Options=dict), "Options is a frozen dataclass with a default for each"),
+    "other numbers each time": (method(once_more), "llava: gives the same twice"),
+    "a model left in training mode": (method(trained), "llava: leaves the model as it was"),
+    "a hook left behind": (method(hooked), "llava: leaves the model as it was"),
+    "the global random state": (method(seeded), "llava: leaves the model as it was"),
+    "steps that depend on the others": (method(by_count), "llava: gives some steps what they have among all"),
+    "a caller's mode": (method(in_mode), "llava: works in a caller's inference mode"),
+    "maps of another size": (method(wide), "llava: gives finite raw maps on the grid"),
+    "empty maps": (method(zero), "llava: gives finite raw maps on the grid"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_methods_fault_is_found(fault, monkeypatch):
+    module, expected = FAULTS[fault]
+    monkeypatch.setattr(plugins, "names", lambda kind: ("llava",))
+    conformance.methods._asked.cache_clear()
+    try:
+        assert expected in broken(conformance.check(module, "methods"))
+    finally:
+        conformance.methods._asked.cache_clear()
+
+
+def test_a_sound_method_holds(monkeypatch):
+    monkeypatch.setattr(plugins, "names", lambda kind: ("llava",))
+    assert broken(conformance.check(method(), "methods")) == []
+
+
+def test_a_module_that_lacks_names_is_tried_no_further():
+    module = method()
+    del module.UNIT
+    (finding,) = conformance.check(module)
+    assert not finding.ok and finding.detail == "missing: UNIT"
+
+
+def family(**changes):
+    module = types.ModuleType("mine", "Mine.")
+    vars(module).update({name: getattr(llava, name) for name in plugins.members("families")} | changes)
+    return module
+
+
+def anatomy(**changes):
+    return lambda model: dataclasses.replace(llava.anatomy(model), **changes)
+
+
+def shifted(model):
+    found = llava.anatomy(model)
+    return dataclasses.replace(found, projections=found.projections[1:] + found.projections[:1])
+
+
+def layout(*args):
+    found = llava.layout(*args)
+    return dataclasses.replace(
+        found, ids=found.ids[:-1], pieces=found.pieces[:-1], kinds=found.kinds[:-1], cells=found.cells[:-1]
+    )
+
+
+FAMILY_FAULTS = {
+    "a norm left out": (family(anatomy=anatomy(final_norm=torch.nn.Identity())), "the gradient tensor is that of"),
+    "a verification that lets all pass": (family(verify=lambda config: None), "verify() refuses a field"),
+    "an empty prompt": (family(DEFAULT_PROMPT=""), "says what it is"),
+    "a window that is not there": (family(anatomy=anatomy(windows=(4, 4, 4))), "attention rows are those of eager"),
+    "a key without a name": (family(layout=layout), "layout() names every key"),
+    "projections of other layers": (family(anatomy=shifted), "the gradient tensor is that of"),
+}
+
+
+@pytest.mark.parametrize("fault", FAMILY_FAULTS)
+def test_a_familys_fault_is_found(fault, monkeypatch):
+    module, expected = FAMILY_FAULTS[fault]
+    monkeypatch.setattr(plugins, "names", lambda kind: ("attention",) if kind == "methods" else ("llava",))
+    found = broken(conformance.check(module, "families"))
+    assert any(what.startswith(expected) for what in found), found
+
+
+def test_a_sound_family_holds(monkeypatch):
+    monkeypatch.setattr(plugins, "names", lambda kind: ("attention",) if kind == "methods" else ("llava",))
+    assert broken(conformance.check(family(), "families")) == []
+
+
+def metric(measure, better=True):
+    module = types.ModuleType("mine", "Mine.")
+    vars(module).update(TITLE="Mine", HIGHER_IS_BETTER=better, measure=measure)
+    return module
+
+
+def plain(heat, mask):
+    """A share of energy that knows no reason to keep silent."""
+    value = float(np.nan_to_num(heat.values).mean()) + float(mask.mean())
+    return Score("mine", value, higher_is_better=True)
+
+
+GAME = plugins.get("metrics", "energy_pointing_game")
+
+
+def test_a_metrics_faults_are_found():
+    found = broken(conformance.check(metric(plain), "metrics"))
+    assert "ranks the oracle over noise over the inverted oracle, on twenty masks" in found
+    assert {"constant: a status and no number", "NaN: a status and no number"} <= set(found)
+    upside_down = broken(conformance.check(metric(GAME.measure, better=False), "metrics"))
+    assert upside_down == ["ranks the oracle over noise over the inverted oracle, on twenty masks"]
