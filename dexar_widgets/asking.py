@@ -47,7 +47,7 @@ def ask(
     opened = open_image(image)
     asked = vlm.family.DEFAULT_PROMPT if prompt is None else prompt
     example = Example(opened.image, asked, opened.source)
-    with engine.metered(vlm) as meter:
+    with engine.metered(vlm, memory=False) as meter:
         request = engine.encode(vlm, example)
         said = engine.answer(vlm, request, answer=answer, decoding=decoding, on_word=on_word)
     every = tuple(range(len(said.generation)))
@@ -64,13 +64,17 @@ def ask(
 
 
 def ask_again(e: Explanation, *, steps: Step | None) -> Asked:
-    """The answer of an explanation once more, token for token; its model must be in memory."""
+    """The answer of an explanation once more, token for token; its model must be in memory.
+
+    The seconds are those that the answer took, where they are known: it was not generated now.
+    """
     vlm = e.model()
-    with engine.metered(vlm) as meter:
+    with engine.metered(vlm, memory=False) as meter:
         request = engine.encode(vlm, e.example)
         said = engine.resume(vlm, request, e.generation)
     chosen = e.steps if steps is None else e.steps_of(steps)
-    return Asked(vlm, e.example, request, said, chosen, meter.seconds, e.provenance)
+    seconds = e.provenance.get("seconds", {}).get("answer", meter.seconds)
+    return Asked(vlm, e.example, request, said, chosen, seconds, e.provenance)
 
 
 def _lab_notices(vlm: VLM, image: np.ndarray) -> tuple[str, ...]:

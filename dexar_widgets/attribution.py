@@ -17,11 +17,12 @@ __all__ = ["Attribution", "Cost"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method took, in seconds: the ``answer``, what it could have ``shared`` with other methods, its ``own``.
+    """What a method took, in seconds: the ``answer``, what it can have ``shared`` with other methods, its ``own``.
 
-    ``peak_bytes`` is the most memory that the method itself held at once, over what was in use before: exact on
-    CUDA, the process's resident memory on Linux, None elsewhere. ``forwards`` and ``backwards`` count passes through
-    the model after the answer, each image of a batch as one.
+    What is shared is the engine's pass; in a comparison one pass serves all who need some of it, and each is charged
+    for the whole of it. ``peak_bytes`` is the most memory that shared and own work held at once, over what was in use
+    before: exact on CUDA, the process's resident memory on Linux, None elsewhere. ``forwards`` and ``backwards`` count
+    passes through the model after the answer, each image of a batch as one.
     """
 
     answer: float
@@ -33,7 +34,7 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """What the method takes alone, its answer included."""
+        """The answer, what is shared, and the method's own work."""
         return self.answer + self.shared + self.own
 
 
@@ -78,6 +79,16 @@ class Attribution(ByValue):
             raise ValueError(f"{self.method} gave NaN or infinity; does the model's data type overflow? Try float32.")
         for name in ("options", "notes", "provenance"):  # as they read back from a file: lists for tuples
             object.__setattr__(self, name, json.loads(json.dumps(dict(getattr(self, name)), allow_nan=False)))
+
+    @property
+    def seconds(self) -> float:
+        """What it took: the answer, what is shared, and its own work."""
+        return self.cost.seconds
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most memory that it held at once (see `Cost`)."""
+        return self.cost.peak_bytes
 
     @property
     def whole(self) -> bool:

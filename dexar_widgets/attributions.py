@@ -1,89 +1,149 @@
 """Methods at work on one answer: what several can share is made once, and each one's maps come with their cost."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from dexar_widgets import engine, jobs, plugins
 from dexar_widgets.asking import Asked
 from dexar_widgets.attribution import Attribution, Cost
 from dexar_widgets.maps import on_grid
 from dexar_widgets.methods import Maps, Need, Subject
+from dexar_widgets.options import Preset
+from dexar_widgets.vlm import VLM
 
-__all__ = ["attributed", "every_method", "options_of", "run"]
+__all__ = ["Ran", "attributed", "every_method", "options_from", "options_of", "options_of_all", "readable", "run"]
+
+_log = logging.getLogger(__name__)
 
 _FIRST = ("dexar", "dexar_use")  # in a comparison these lead, and controls come last
 
 
 def options_of(method: str, given: Mapping[str, Any]) -> Any:
     """A method's options from their names and values; any other name is an error that lists those there are."""
-    kind = plugins.get("methods", method).Options
-    known = {item.name: item.default for item in fields(kind)}
-    unknown = [name for name in given if name not in known]
+    return options_from(plugins.get("methods", method), method, given)
+
+
+def options_from(module: ModuleType, name: str, given: Mapping[str, Any]) -> Any:
+    """The same, of a method that need not be installed."""
+    known = {item.name: item.default for item in fields(module.Options)}
+    unknown = [option for option in given if option not in known]
     if unknown:
-        there = ", ".join(f"{name}={default!r}" for name, default in known.items())
-        raise ValueError(f"{method} has no option {unknown[0]!r}; it takes {there or 'no options'}.")
+        there = ", ".join(f"{option}={default!r}" for option, default in known.items())
+        raise ValueError(f"{name} has no option {unknown[0]!r}; it takes {there or 'no options'}.")
     try:
-        return kind(**given)
+        return module.Options(**{option: _simple(value) for option, value in given.items()})
     except ValueError as error:
-        raise ValueError(f"{method}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
+
+
+def options_of_all(
+    names: Sequence[str], given: Mapping[str, Mapping[str, Any]], preset: Preset | None = None
+) -> dict[str, Any]:
+    """Every method's options; ``preset`` goes to those that have presets, where they were given none."""
+    stray = sorted(set(given) - set(names))
+    if stray:
+        raise ValueError(f"options are given for {stray[0]!r}, which is not compared; compared: {', '.join(names)}.")
+    found = {name: options_of(name, given.get(name, {})) for name in names}
+    for name, options in found.items():
+        if preset is not None and hasattr(options, "preset") and "preset" not in given.get(name, {}):
+            found[name] = replace(options, preset=preset)
+    return found
+
+
+def _simple(value: Any) -> Any:
+    """Numbers and sequences of numpy, and ranges, as Python's own numbers and lists."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _simple(value.tolist())
+    if isinstance(value, range | list | tuple):
+        return [_simple(one) for one in value]
+    return value
 
 
 def every_method() -> tuple[str, ...]:
-    """All methods there are: the paper's and its variant, the others, the controls."""
+    """All methods that can be imported: the paper's and its variant, the others, the controls."""
+    places = {}
+    for name in plugins.names("methods"):
+        try:
+            places[name] = (plugins.get("methods", name).CONTROL, name not in _FIRST, name)
+        except ValueError as error:  # somebody else's, broken
+            _log.warning("A method is left out: %s", error)
+    return tuple(sorted(places, key=places.__getitem__))
 
-    def place(name: str) -> tuple[bool, bool, str]:
-        return plugins.get("methods", name).CONTROL, name not in _FIRST, name
 
-    return tuple(sorted(plugins.names("methods"), key=place))
+def readable(vlm: VLM, names: Sequence[str]) -> dict[str, str | None]:
+    """Per method None, or why it cannot read this model: flash attention shows no attention."""
+    reading: frozenset[Need] = frozenset({"attention", "maps"})
+    why = 'reads attention, which flash attention does not show; load the model with attn_implementation="sdpa".'
+    blind = not engine.shows_attention(vlm)
+    return {name: f"{name} {why}" if blind and plugins.get("methods", name).NEEDS & reading else None for name in names}
 
 
-def run(
-    asked: Asked, wanted: Mapping[str, Any], needs: frozenset[Need] = frozenset()
-) -> tuple[Subject, dict[str, Attribution]]:
-    """Every method on one subject; what several need is made before the first."""
+class Ran(NamedTuple):
+    """What came of several methods: their subject, maps, and the errors of those that ran out of memory."""
+
+    subject: Subject
+    found: dict[str, Attribution]
+    failed: dict[str, MemoryError]
+
+
+def run(asked: Asked, wanted: Mapping[str, Any], needs: frozenset[Need] = frozenset()) -> Ran:
+    """Every method on one subject, one after the other; what several need is made before the first."""
     modules = {name: plugins.get("methods", name) for name in wanted}
     needs = needs.union(*(module.NEEDS for module in modules.values()))
-    subject = Subject(asked.vlm, asked.request, asked.said, asked.steps, needs)
-    with _enough_memory("The shared pass", "explain fewer steps at once"), engine.metered(asked.vlm) as shared:
-        subject.share(needs)
-    found = {}
+    softcap = bool(asked.provenance.get("softcap", True))
+    subject = Subject(asked.vlm, asked.request, asked.said, asked.steps, needs, softcap)
+    shared = _shared(subject)
+    ran = Ran(subject, {}, {})
     for number, (name, module) in enumerate(modules.items()):
         jobs.progress(0, 0, f"{module.TITLE} (method {number + 1} of {len(modules)})")
-        found[name] = _one(name, module, wanted[name], subject, asked, shared)
-    return subject, found
+        try:
+            ran.found[name] = _one(name, module, wanted[name], subject, asked, shared)
+        except MemoryError as error:  # others may need less
+            ran.failed[name] = error
+    return ran
 
 
 def attributed(asked: Asked, name: str, module: ModuleType, options: Any) -> Attribution:
-    """A module that is no installed plug-in, on one answer."""
+    """A method that need not be installed, on one answer."""
     subject = Subject(asked.vlm, asked.request, asked.said, asked.steps, module.NEEDS)
-    return _one(name, module, options, subject, asked, engine.Meter())
+    return _one(name, module, options, subject, asked, _shared(subject))
+
+
+def _shared(subject: Subject) -> dict[Need, engine.Meter]:
+    """Make what several methods take, and tell what it took: the pass or the rows alone, and the tensor with them.
+
+    In a comparison one pass serves all who need some of it, and each is charged for the whole of it.
+    """
+    vlm, needs = subject.vlm, subject.needs
+    with engine.enough_memory(vlm, "The pass that methods share", "explain fewer steps at once"):
+        with engine.metered(vlm) as rows:
+            _ = subject.passed if "gradients" in needs else subject.attention if "attention" in needs else None
+        with engine.metered(vlm) as tensor:
+            _ = subject.chunks() if "gradients" in needs else None
+    return {"attention": rows, "gradients": engine.total([rows, tensor])}
 
 
 def _one(
-    name: str, module: ModuleType, options: Any, subject: Subject, asked: Asked, shared: engine.Meter
+    name: str,
+    module: ModuleType,
+    options: Any,
+    subject: Subject,
+    asked: Asked,
+    shared: Mapping[Need, engine.Meter],
 ) -> Attribution:
-    with _enough_memory(module.TITLE, module.SMALLER), engine.metered(asked.vlm) as own:
+    with engine.enough_memory(asked.vlm, module.TITLE, module.SMALLER), engine.metered(asked.vlm) as own:
         maps = module.attribute(subject, options)
-    cost = _cost(asked, shared if module.NEEDS else engine.Meter(), own)
+    needs: tuple[Need, ...] = ("gradients", "attention")  # the tensor's meter counts the pass
+    taken = next((shared[need] for need in needs if need in module.NEEDS), engine.Meter())
+    both = engine.total([taken, own])
+    answer, shared_seconds, own_seconds = (round(one, 6) for one in (asked.seconds, taken.seconds, own.seconds))
+    cost = Cost(answer, shared_seconds, own_seconds, both.peak_bytes, both.forwards, both.backwards)
     return _attribution(name, module, options, maps, asked, cost)
-
-
-def _cost(asked: Asked, shared: engine.Meter, own: engine.Meter) -> Cost:
-    peaks = [meter.peak_bytes for meter in (shared, own) if meter.peak_bytes is not None]
-    return Cost(
-        round(asked.seconds, 6),
-        round(shared.seconds, 6),
-        round(own.seconds, 6),
-        max(peaks, default=None),
-        shared.forwards + own.forwards,
-        shared.backwards + own.backwards,
-    )
 
 
 def _attribution(name: str, module: ModuleType, options: Any, maps: Maps, asked: Asked, cost: Cost) -> Attribution:
@@ -108,28 +168,15 @@ def _attribution(name: str, module: ModuleType, options: Any, maps: Maps, asked:
         minmaxed=maps.minmaxed,
         gated=maps.gated,
         control=module.CONTROL,
-        options=_plain(options),
+        options=_recorded(options),
         notes=dict(maps.notes),
         provenance=asked.provenance,
     )
 
 
-def _plain(options: Any) -> dict[str, Any]:
-    """Options as JSON has them."""
+def _recorded(options: Any) -> dict[str, Any]:
+    """Options as JSON has them; a slice by its name, for a list of three would be three layers."""
     return {
-        name: [value.start, value.stop, value.step] if isinstance(value, slice) else value
-        for name, value in asdict(options).items()
+        name: {"slice": [value.start, value.stop, value.step]} if isinstance(value, slice) else value
+        for name, value in vars(options).items()
     }
-
-
-@contextlib.contextmanager
-def _enough_memory(what: str, smaller: str) -> Iterator[None]:
-    """Say what to lower where memory runs out; on the CPU torch raises a `RuntimeError`."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "allocate memory" not in str(error):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise MemoryError(f"{what} ran out of memory: {smaller}, or load the model with dtype='bfloat16'.") from error

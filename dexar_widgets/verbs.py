@@ -13,7 +13,7 @@ from typing import Any, Literal
 from dexar_widgets import engine
 from dexar_widgets.asking import Asked, ask, ask_again
 from dexar_widgets.attribution import Attribution
-from dexar_widgets.attributions import every_method, options_of, run
+from dexar_widgets.attributions import every_method, options_of_all, readable, run
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.images import ImageSource
 from dexar_widgets.methods import Need
@@ -133,9 +133,14 @@ def attribute(
     MemoryError
         If memory runs out: it says what to lower. The model is as it was.
     """
-    wanted = {method: options_of(method, options)}
+    wanted = options_of_all([method], {method: options}, _preset_of(subject))
+    if why := readable(_vlm_of(subject), [method])[method]:
+        raise ValueError(why)
     asked = _asked(subject, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
-    return run(asked, wanted)[1][method]
+    ran = run(asked, wanted)
+    if ran.failed:
+        raise ran.failed[method]
+    return ran.found[method]
 
 
 def compare(
@@ -159,7 +164,8 @@ def compare(
     Parameters
     ----------
     methods
-        Their names; by default all, the slow ones too (RISE passes 200 times through the model, IIA 36).
+        Their names; by default all, the slow ones too (RISE passes 200 times through the model). One that runs out
+        of memory is left out with a notice that says what to lower.
     options
         Per method, its options by name.
     subject, answer, steps, keep, on_word, decoding
@@ -170,21 +176,48 @@ def compare(
     ValueError, MemoryError
         As in `attribute`.
     """
-    given = dict(options or {})
-    names = every_method() if methods is None else tuple(dict.fromkeys(methods))
-    stray = sorted(set(given) - set(names))
-    if stray:
-        raise ValueError(f"options are given for {stray[0]!r}, which is not compared; compared: {', '.join(names)}.")
+    wanted = options_of_all(_names(methods), options or {}, _preset_of(subject))
     accept("keep", keep, (*KEEPS, "auto"))
-    wanted = {name: options_of(name, given.get(name, {})) for name in names}
+    blind = {name: why for name, why in readable(_vlm_of(subject), tuple(wanted)).items() if why}
+    if blind and methods is not None:
+        raise ValueError(" ".join(blind.values()))
+    wanted = {name: options for name, options in wanted.items() if name not in blind}
     asked = _asked(subject, image, prompt, answer=answer, steps=steps, on_word=on_word, decoding=decoding)
+    needs: frozenset[Need] = frozenset() if isinstance(subject, Explanation) else frozenset({"gradients"})
+    ran = run(asked, wanted, needs)
+    if not ran.found:
+        raise next(iter(ran.failed.values()))
     if isinstance(subject, Explanation):
-        return replace(subject, attributions={**subject.attributions, **run(asked, wanted)[1]})
-    needs: frozenset[Need] = frozenset({"gradients"})
-    shared, found = run(asked, wanted, needs)
-    e = _assemble(asked, shared.passed, shared.chunks(), keep=keep)
-    told = {"softcap": True, "seconds": {"answer": round(asked.seconds, 4), **shared.passed.seconds}}
-    return replace(e, provenance={**asked.provenance, **told}, attributions=found)
+        e = subject
+    else:
+        e = _assemble(asked, ran.subject.passed, ran.subject.chunks(), keep=keep)
+        told = {"softcap": True, "seconds": {"answer": round(asked.seconds, 4), **ran.subject.passed.seconds}}
+        e = replace(e, provenance={**asked.provenance, **told})
+    notices = (*blind.values(), *map(str, ran.failed.values()))
+    for notice in notices:
+        _log.warning(notice)
+    example = replace(e.example, notices=(*e.example.notices, *notices))
+    return replace(e, example=example, attributions={**e.attributions, **ran.found})
+
+
+def _names(methods: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise ValueError(f"methods={methods!r} is one name; give a list of names: methods=[{methods!r}].")
+    if methods is not None and not methods:
+        raise ValueError(f"methods names none; there are {', '.join(every_method())}.")
+    return every_method() if methods is None else tuple(dict.fromkeys(methods))
+
+
+def _vlm_of(subject: VLM | Explanation) -> VLM:
+    if isinstance(subject, Explanation):
+        return subject.model()
+    if not isinstance(subject, VLM):
+        raise ValueError(f"Expected a loaded VLM (dx.load) or an explanation; got a {type(subject).__name__}.")
+    return subject
+
+
+def _preset_of(subject: VLM | Explanation) -> Preset | None:
+    return subject.preset if isinstance(subject, Explanation) else None
 
 
 def _asked(
@@ -198,8 +231,11 @@ def _asked(
     decoding: engine.Decoding,
 ) -> Asked:
     if isinstance(subject, Explanation):
-        if any(given is not None for given in (image, prompt, answer)):
-            raise ValueError("An explanation has its image, prompt and answer; image=, prompt=, answer= go with a VLM.")
+        if any(given is not None for given in (image, prompt, answer, on_word)) or decoding != engine.Decoding():
+            raise ValueError(
+                "An explanation has its image, prompt and answer; image=, prompt=, answer=, on_word= and decoding= go "
+                "with a VLM."
+            )
         return ask_again(subject, steps=steps)
     if image is None:
         raise ValueError("There is no image to ask about; give it after the model: attribute(vlm, image, prompt).")

@@ -8,10 +8,11 @@
 
 from dexar_widgets.engine.answers import Answer, answer, resume, score
 from dexar_widgets.engine.gradients import Pass, differentiate
-from dexar_widgets.engine.meter import Meter, metered
+from dexar_widgets.engine.memory import enough_memory
+from dexar_widgets.engine.meter import Meter, metered, total
 from dexar_widgets.engine.recordings import Recording, Sublayer, record
 from dexar_widgets.engine.requests import Decoding, Request, encode
-from dexar_widgets.engine.rows import final_states, logits_at, read_attention
+from dexar_widgets.engine.rows import final_states, logits_at, read_attention, shows_attention
 from dexar_widgets.engine.variants import score_variants
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "answer",
     "differentiate",
     "encode",
+    "enough_memory",
     "final_states",
     "logits_at",
     "metered",
@@ -33,4 +35,6 @@ __all__ = [
     "resume",
     "score",
     "score_variants",
+    "shows_attention",
+    "total",
 ]

@@ -73,9 +73,9 @@ def replay(vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, 
     prompt, cache = request.prompt_ids.shape[1], context.cache
     windows = [window for window in vlm.anatomy.windows if window is not None]
     if vlm.anatomy.prefix and min(windows, default=prompt) < prompt:
-        # A prefix that sees itself beyond a window: its last row cannot be run alone.
-        cache.crop(-cache.get_seq_length())
-        inputs = whole(vlm, request, ids, pixels=request.inputs["pixel_values"]) | {"past_key_values": cache}
+        # A prefix that sees itself beyond a window: its last row cannot be run alone, so all run on an empty cache.
+        cache.layers.clear()
+        inputs = whole(vlm, request, ids, embeddings=context.embeddings) | {"past_key_values": cache}
     else:
         cache.crop(-(cache.get_seq_length() - (prompt - 1)))  # it takes negative counts only
         inputs = _from_the_prompts_end(vlm, request, context, said)

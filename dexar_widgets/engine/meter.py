@@ -1,7 +1,7 @@
 """What work on a model costs: seconds, memory at its peak, passes through the model."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Meter", "count", "metered", "now"]
+__all__ = ["Meter", "count", "metered", "now", "total"]
 
 _PROCESS = Path("/proc/self")
 
@@ -28,6 +28,17 @@ class Meter:
     backwards: int = 0
 
 
+def total(meters: Iterable[Meter]) -> Meter:
+    """Work done one after the other."""
+    every = list(meters)
+    return Meter(
+        sum(meter.seconds for meter in every),
+        max((meter.peak_bytes for meter in every if meter.peak_bytes is not None), default=None),
+        sum(meter.forwards for meter in every),
+        sum(meter.backwards for meter in every),
+    )
+
+
 _open: ContextVar[tuple[Meter, ...]] = ContextVar("meters", default=())
 
 
@@ -39,22 +50,22 @@ def count(*, forwards: int = 0, backwards: int = 0) -> None:
 
 
 def now(vlm: "VLM") -> float:
-    """A clock that waits for the accelerator."""
-    if torch.device(vlm.device).type == "cuda":
-        torch.cuda.synchronize()
+    """A clock that waits for the accelerators."""
+    for device in _accelerators(vlm):
+        torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 @contextmanager
-def metered(vlm: "VLM") -> Iterator[Meter]:
-    """Measure what happens inside; meters may lie within one another, but the innermost alone has the true peak."""
+def metered(vlm: "VLM", *, memory: bool = True) -> Iterator[Meter]:
+    """Measure what happens inside.
+
+    ``memory``: also the peak, which begins anew for the whole process, and for CUDA's own statistics; of meters within
+    one another the innermost alone has the true one.
+    """
     meter = Meter()
-    cuda = torch.device(vlm.device).type == "cuda"
-    before = torch.cuda.memory_allocated() if cuda else _resident("VmRSS")
-    if cuda:
-        torch.cuda.reset_peak_memory_stats()
-    elif not _forget_peak():
-        before = None
+    devices = _accelerators(vlm)
+    before = _peak_anew(devices) if memory else None
     token = _open.set((*_open.get(), meter))
     started = now(vlm)
     try:
@@ -62,17 +73,33 @@ def metered(vlm: "VLM") -> Iterator[Meter]:
     finally:
         meter.seconds = now(vlm) - started
         _open.reset(token)
-        peak = torch.cuda.max_memory_allocated() if cuda else _resident("VmHWM")
+        peak = None if before is None else _peak(devices)
         meter.peak_bytes = None if before is None or peak is None else max(0, peak - before)
 
 
-def _forget_peak() -> bool:
-    """Begin the process's peak of resident memory anew; False where the system cannot."""
+def _accelerators(vlm: "VLM") -> list[torch.device]:
+    """The CUDA devices that hold some of the model."""
+    found = {weight.device for weight in vlm.model.parameters() if weight.device.type == "cuda"}
+    return sorted(found | {device for device in [vlm.device] if device.type == "cuda"}, key=str)
+
+
+def _peak_anew(devices: list[torch.device]) -> int | None:
+    """What is in use; the peak is forgotten. None where the system cannot tell."""
+    if devices:
+        for device in devices:
+            torch.cuda.reset_peak_memory_stats(device)
+        return sum(torch.cuda.memory_allocated(device) for device in devices)
     try:
         (_PROCESS / "clear_refs").write_text("5")
     except OSError:
-        return False
-    return True
+        return None
+    return _resident("VmRSS")
+
+
+def _peak(devices: list[torch.device]) -> int | None:
+    if devices:
+        return sum(torch.cuda.max_memory_allocated(device) for device in devices)
+    return _resident("VmHWM")
 
 
 def _resident(name: str) -> int | None:

@@ -21,7 +21,7 @@ from dexar_widgets.engine.contexts import borrowed, whole
 from dexar_widgets.engine.masks import not_padding, visible
 from dexar_widgets.engine.meter import count
 from dexar_widgets.engine.requests import Request
-from dexar_widgets.engine.unembedding import Targets, logits_of
+from dexar_widgets.engine.unembedding import ROWS, Targets, logits_of
 from dexar_widgets.families import Anatomy, SublayerKind
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Sublayer:
     kind: SublayerKind
     query: Float[Tensor, "image head row feature"]
     key: Float[Tensor, "image kv_head token feature"]
-    value: Float[Tensor, "image kv_head token feature"]
+    value: Float[Tensor, "image kv_head token feature"] | None
     scaling: float
     softcap: float | None
     visible: Bool[Tensor, "row token"]
@@ -64,41 +64,51 @@ class Sublayer:
 
     def mean_relevance(self, gradient: Float[Tensor, "row features"], image: int = 0) -> Float32[Tensor, "row token"]:
         """Mean over heads of ReLU(∇A ⊙ A), from the gradient of the concatenated head outputs."""
+        kept = self._values()[image].detach()
         per_head = gradient.float().unflatten(-1, (self.query.shape[1], -1)).transpose(0, 1)
 
         def relevance(heads: slice) -> Float32[Tensor, "head row token"]:
-            value = self._per_head(self.value[image].detach(), heads).float()
+            value = self._per_head(kept, heads).float()
             change: Tensor = per_head[heads] @ value.transpose(1, 2)
             return (change * self.attention(image, heads)).clamp(min=0)
 
         return self._mean(relevance)
 
     def attended(self, image: int) -> Float[Tensor, "row features"]:
-        """Z once more, the attention held fixed: gradients reach what lies below through the values alone."""
-        value = self._per_head(self.value[image], slice(None))
-        return (self.attention(image).to(value) @ value).transpose(0, 1).flatten(1)
+        """Head outputs once more, the attention held fixed: gradients go down through the values alone."""
+        values = self._per_head(self._values()[image], slice(None))
+        found = [self.attention(image, heads).to(values) @ values[heads] for heads in self._some_heads()]
+        return torch.cat(found).transpose(0, 1).flatten(1)
+
+    def _values(self) -> Float[Tensor, "image kv_head token feature"]:
+        assert self.value is not None, "kept with a graph alone"
+        return self.value
 
     def _per_head(
         self, kept: Float[Tensor, "kv_head token feature"], heads: slice
     ) -> Float[Tensor, "head token feature"]:
         return kept.repeat_interleave(self.query.shape[1] // len(kept), 0)[heads]
 
+    def _some_heads(self) -> list[slice]:
+        """All heads, in runs whose maps fit into `_MAP_VALUES`."""
+        heads, some = self.query.shape[1], max(1, _MAP_VALUES // self.visible.numel())
+        return [slice(first, first + some) for first in range(0, heads, some)]
+
     def _mean(self, maps: Callable[[slice], Tensor]) -> Float32[Tensor, "row token"]:
-        heads, (rows, tokens) = self.query.shape[1], self.visible.shape
-        some = max(1, _MAP_VALUES // (rows * tokens))
-        total = torch.zeros(rows, tokens, device=self.query.device)
-        for first in range(0, heads, some):
-            total += maps(slice(first, first + some)).sum(0)
-        return total / heads
+        total = torch.zeros(*self.visible.shape, device=self.query.device)
+        for heads in self._some_heads():
+            total += maps(heads).sum(0)
+        return total / self.query.shape[1]
 
 
 @dataclass(eq=False)
 class Recording:
     """One pass, of one image or several at once.
 
-    ``sublayers`` stand in the order in which they ran. ``states[l]`` is what the l-th of `Anatomy.visual_blocks` got;
-    ``normed`` are the last hidden states of the rows that predict the explained steps; ``rows`` their places in the
-    decoder. ``source`` is what gradients may be taken with respect to: the pixels, or what was read of the image.
+    ``source`` is what gradients may be taken with respect to: the pixels, or what was read of the image. ``normed``
+    are the last hidden states of the rows that predict the explained steps, ``rows`` their places in the decoder,
+    ``ids`` the tokens. ``sublayers`` stand in the order in which they ran; where no attention was kept, ``states[l]``
+    is what the l-th of `Anatomy.visual_blocks` got.
     """
 
     source: Float[Tensor, "image ..."]
@@ -118,9 +128,17 @@ class Recording:
 
     def log_probs(self) -> Float32[Tensor, "image step"]:
         """Its natural log-probability."""
-        logits = torch.stack([logits_of(self._anatomy, rows).log_softmax(-1) for rows in self.normed])
-        wanted = self.ids.to(logits.device).expand(len(logits), -1)[..., None]
-        return logits.gather(-1, wanted)[..., 0]
+        ids = self.ids.to(self.normed.device)
+        return torch.stack([self._log_probs_of(rows, ids) for rows in self.normed])
+
+    def _log_probs_of(
+        self, normed: Float[Tensor, "step hidden"], ids: Int[Tensor, " step"]
+    ) -> Float32[Tensor, " step"]:
+        found = [  # a few rows at a time: a vocabulary is wide
+            logits_of(self._anatomy, rows).log_softmax(-1).gather(-1, some[:, None])[:, 0]
+            for rows, some in zip(normed.split(ROWS), ids.split(ROWS), strict=True)
+        ]
+        return torch.cat(found)
 
     def gradients(self, scalars: Float32[Tensor, " image"], of: Sequence[Tensor]) -> list[Tensor]:
         """∂ of each image's own scalar by its part of some tensors of the graph, in float32; 0 where there is no path.
@@ -151,7 +169,9 @@ class Recording:
 
     def weakened(self, strength: float) -> "Recording":
         """The last block run once more with its explained attention held fixed and multiplied by ``strength``."""
-        again = _Tape(self._anatomy, self._request, self._anatomy.sublayers(), fixed=(self.sublayers[-1], strength))
+        again = _Tape(
+            self._anatomy, self._request, self._anatomy.sublayers(), graph=True, fixed=(self.sublayers[-1], strength)
+        )
         args, options = self._last
         with again.running(self._anatomy.blocks[-1]):
             output = self._anatomy.blocks[-1](*args, **options)
@@ -183,14 +203,15 @@ def record(
     graph
         Record gradients.
     attention
-        Keep queries, keys and values of every attention; without flash attention only.
+        Keep queries and keys (with a graph, values and head outputs too) of every attention, which flash attention does
+        not show; otherwise, with a graph, the hidden states that the visual tokens pass through.
     """
     positions = answer.generation.positions[list(steps)]
     ids = answer.generation.ids[: positions[-1] + 1]
     with borrowed(vlm), torch.enable_grad() if graph else nullcontext():
         source = (answer.context.embeddings if pixels is None else pixels).detach().clone().requires_grad_(graph)
         inputs = whole(vlm, request, ids, **{"embeddings" if pixels is None else "pixels": source})
-        tape = _Tape(vlm.anatomy, request, vlm.anatomy.sublayers() if attention else [])
+        tape = _Tape(vlm.anatomy, request, vlm.anatomy.sublayers() if attention else [], graph=graph)
         with tape.running(vlm.anatomy.decoder):
             count(forwards=len(source))
             hidden = vlm.anatomy.decoder(**inputs, use_cache=False).last_hidden_state
@@ -210,9 +231,11 @@ class _Tape:
         request: Request,
         sublayers: Sequence[tuple[SublayerKind, nn.Module, nn.Module]],
         *,
+        graph: bool,
         fixed: tuple[Sublayer, float] | None = None,
     ) -> None:
-        self.anatomy, self.request, self.listened, self.fixed = anatomy, request, sublayers, fixed
+        self.anatomy, self.request, self.listened = anatomy, request, sublayers
+        self.graph, self.fixed = graph, fixed
         self.sublayers: list[Sublayer] = []
         self.states: list[Tensor] = []
         self.last: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -224,9 +247,9 @@ class _Tape:
         heard = [index for index, (_, attention, _) in enumerate(self.listened) if attention in inside]
         with (
             hooks.attention_calls([self.listened[index][1] for index in heard], partial(self._called, heard)),
-            hooks.inputs([self.listened[index][2] for index in heard], self._projected),
-            hooks.inputs(self.anatomy.visual_blocks, lambda _, args, __: self.states.append(args[0])),
-            hooks.inputs(self.anatomy.blocks[-1:], self._entered),
+            hooks.inputs([self.listened[index][2] for index in heard] if self.graph else [], self._projected),
+            hooks.inputs(self.anatomy.visual_blocks if self.graph and not heard else [], self._passed),
+            hooks.inputs(self.anatomy.blocks[-1:] if self.graph else [], self._entered),
         ):
             yield
 
@@ -240,13 +263,14 @@ class _Tape:
         scaling = options.get("scaling")
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         mask = torch.as_tensor(seen, device=query.device)
-        self.sublayers.append(Sublayer(kind, query, key, value, scaling, options.get("softcap"), mask))
+        kept = value if self.graph else None
+        self.sublayers.append(Sublayer(kind, query, key, kept, scaling, options.get("softcap"), mask))
 
     def _projected(self, _index: int, args: tuple[Any, ...], _options: Any) -> Tensor | None:
         sublayer = self.sublayers[-1]
         if self.fixed is None or sublayer.kind != self.fixed[0].kind:
             # a frozen model's decoder begins its own graph here: its first words come from no tensor of it
-            leaf = torch.is_grad_enabled() and not args[0].requires_grad
+            leaf = not args[0].requires_grad
             sublayer.output = args[0].detach().requires_grad_() if leaf else args[0]
             return sublayer.output if leaf else None
         kept, strength = self.fixed
@@ -254,6 +278,9 @@ class _Tape:
         held.output = torch.stack([held.attended(image) for image in range(len(args[0]))]).to(args[0])
         self.sublayers[-1] = held
         return held.output
+
+    def _passed(self, _index: int, args: tuple[Any, ...], _options: Any) -> None:
+        self.states.append(args[0])
 
     def _entered(self, _index: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.last = (args, options)

@@ -1,7 +1,7 @@
 """What one pass over the predicting rows gives without any gradient: their attention, their last hidden states."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,13 @@ from dexar_widgets.engine.unembedding import Targets
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["final_states", "logits_at", "read_attention"]
+__all__ = ["final_states", "logits_at", "read_attention", "shows_attention"]
+
+
+def shows_attention(vlm: "VLM") -> bool:
+    """Whether attention can be read at all: flash attention shows no queries."""
+    modules: list[Any] = [module for _, module, _ in vlm.anatomy.sublayers()]
+    return not any("flash" in str(module.config._attn_implementation) for module in modules)
 
 
 def read_attention(

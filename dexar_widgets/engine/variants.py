@@ -41,6 +41,17 @@ def score_variants(
     for first in range(0, count, batch_size):
         jobs.progress(first, count, f"scoring the answer on variants of the image: {first + 1} of {count}")
         some = range(first, min(first + batch_size, count))
-        with record(vlm, request, answer, steps=steps, pixels=variants(some), graph=False, attention=False) as run:
-            found[some.start : some.stop] = run.log_probs().cpu().numpy()
+        found[some.start : some.stop] = _scores(vlm, request, answer, variants(some), steps)
     return found
+
+
+def _scores(
+    vlm: "VLM",
+    request: Request,
+    answer: Answer,
+    pixels: Float[Tensor, "variant 3 height width"],
+    steps: Sequence[int],
+) -> Float32[np.ndarray, "variant step"]:
+    """One batch; its pass is gone before the next begins."""
+    with record(vlm, request, answer, steps=steps, pixels=pixels, graph=False, attention=False) as run:
+        return run.log_probs().cpu().numpy()

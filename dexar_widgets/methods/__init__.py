@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Maps", "Method", "Need", "Subject"]
 
-Need = Literal["attention", "gradients"]
-"""What a method takes from the pass that several methods share: attention rows, the gradient tensor."""
-_KEPT = 2**30
+Need = Literal["attention", "gradients", "maps"]
+"""What a method takes: attention rows or the gradient tensor, of the pass that several methods share; or attention maps
+of all rows, of a pass of its own. Flash attention shows neither rows nor maps."""
+_KEPT = 2**28
 """Bytes up to which the gradient tensor is kept for the next method; a larger one is contracted again."""
 
 
@@ -48,7 +49,8 @@ class Maps:
 class Subject:
     """One answer that is to be explained, and the pass that the methods of one comparison share.
 
-    ``steps`` are the explained steps; ``needs`` is what all methods together take from the shared pass.
+    ``steps`` are the explained steps; ``needs`` is what all methods together take. ``softcap=False`` leaves the model's
+    final soft-cap out of the logits that the shared pass differentiates.
     """
 
     vlm: "VLM"
@@ -56,6 +58,7 @@ class Subject:
     answer: engine.Answer
     steps: Sequence[int]
     needs: frozenset[Need] = frozenset()
+    softcap: bool = True
     _kept: list[GradientTensor] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -72,8 +75,14 @@ class Subject:
     @cached_property
     def passed(self) -> engine.Pass:
         """The engine's pass, with the attention rows if some method needs them."""
-        attention = "attention" in self.needs
-        return engine.differentiate(self.vlm, self.request, self.answer, steps=self.steps, attention=attention)
+        return engine.differentiate(
+            self.vlm,
+            self.request,
+            self.answer,
+            steps=self.steps,
+            attention="attention" in self.needs,
+            softcap=self.softcap,
+        )
 
     def chunks(self) -> Iterable[GradientTensor]:
         """The gradient tensor in runs of steps; kept for the next method where it is small."""
@@ -89,13 +98,6 @@ class Subject:
         if rows is None:
             return engine.read_attention(self.vlm, self.request, self.answer, steps=self.steps)
         return rows
-
-    def share(self, needs: frozenset[Need]) -> None:
-        """Make now what a method takes from others' work, so that its cost is not the method's own."""
-        if "gradients" in needs:
-            self.chunks()
-        if "attention" in needs:
-            _ = self.attention
 
     def on_tokens(self, cells: Float[np.ndarray, "map row col"]) -> Float[np.ndarray, "map visual"]:
         """Cells of the grid as visual tokens; pooled ones get 0."""

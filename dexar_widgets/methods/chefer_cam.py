@@ -7,6 +7,7 @@ values when its layer is reached.
 Source: Chefer, Gur, Wolf (ICCV 2021); DEX-AR, appendix C.2 (equations 9–10).
 Differs on Florence-2: the union of the encoder's and the decoder's tokens (see `dexar_widgets.methods._propagation`)
 instead of that paper's co-attention rule, which normalises R between modalities.
+No map is kept here; a model that attends eagerly (PaliGemma 2 can no other way) keeps its own for the backward pass.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dexar_widgets.methods._propagation import propagate, starts
 TITLE = "CheferCAM"
 UNIT = "relevance: logit gradient times attention, through all layers"
 CONTROL = False
-NEEDS: frozenset[Need] = frozenset()
+NEEDS: frozenset[Need] = frozenset({"maps"})
 SMALLER = "explain a shorter answer, or shrink the image"
 
 

@@ -3,6 +3,8 @@
 Source: Selvaraju et al. (IJCV 2020); DEX-AR, appendix C.1 (equations 7–8): gradient ⊙ states, summed over channels.
 Differs: signed, without the original's ReLU (a reader that wants it clips); the layer is the middle one by default,
 since neither source names one. On Florence-2 the visual tokens pass through the encoder, and its layers are meant.
+At the last layer of the other families the product is 0 whatever the model does: there the visual states are read
+through a norm alone, which their length does not change, so that the gradient is orthogonal to them.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from dexar_widgets import engine, jobs
@@ -29,7 +29,7 @@ from dexar_widgets.methods._propagation import propagate, starts
 TITLE = "IIA"
 UNIT = "relevance: gradient times attention along two paths, through all layers"
 CONTROL = False
-NEEDS: frozenset[Need] = frozenset()
+NEEDS: frozenset[Need] = frozenset({"maps"})
 SMALLER = "lower batch_size"
 
 Target = Literal["answer", "step"]
@@ -68,23 +68,30 @@ def attribute(subject: Subject, options: Options) -> Maps:
 
 def _integrated(subject: Subject, options: Options, group: list[int], which: str) -> tuple[Layers, Tensor, int]:
     """M of every layer, from the lowest up; the predicting rows, and the number of the decoder's rows."""
-    images, attentions = np.linspace(0, 1, options.n_images), np.linspace(0, 1, options.n_attentions)
-    pixels = subject.request.inputs["pixel_values"]
+    shares = np.linspace(0, 1, options.n_images)
+    points = len(shares) * options.n_attentions
     layers: Layers = []
-    for first in range(0, len(images), options.batch_size):
-        variants = blended(pixels, images[first : first + options.batch_size])
-        with engine.record(
-            subject.vlm, subject.request, subject.answer, steps=subject.steps, pixels=variants
-        ) as recording:
-            for number, strength in enumerate(attentions):
-                done = first * len(attentions) + number * len(variants)
-                jobs.progress(done, len(images) * len(attentions), f"IIA, {which}: point {done + 1}")
-                weak = recording.weakened(float(strength))
-                scores = weak.logits() if options.target == "step" else weak.log_probs()
-                layers = _added(layers, _relevance(weak, scores, group))
-            rows, tokens = recording.rows, recording.sublayers[-1].query.shape[2]
-    points = len(images) * len(attentions)
+    for first in range(0, len(shares), options.batch_size):
+        some = shares[first : first + options.batch_size]
+        jobs.progress(first * options.n_attentions, points, f"IIA, {which}: image {first + 1} of {len(shares)}")
+        more, rows, tokens = _of_images(subject, options, group, some)
+        layers = _added(layers, more)
     return [(kind, total / points) for kind, total in layers], rows, tokens
+
+
+def _of_images(
+    subject: Subject, options: Options, group: list[int], shares: Float[np.ndarray, " image"]
+) -> tuple[Layers, Tensor, int]:
+    """The sum over some images and all of the inner path; one graph, gone before the next images'."""
+    vlm, request, answer = subject.vlm, subject.request, subject.answer
+    variants = blended(request.inputs["pixel_values"], shares)
+    layers: Layers = []
+    with engine.record(vlm, request, answer, steps=subject.steps, pixels=variants) as recording:
+        for strength in np.linspace(0, 1, options.n_attentions):
+            weak = recording.weakened(float(strength))
+            scores = weak.logits() if options.target == "step" else weak.log_probs()
+            layers = _added(layers, _relevance(weak, scores, group))
+        return layers, recording.rows, recording.sublayers[-1].query.shape[2]
 
 
 def _added(layers: Layers, more: Layers) -> Layers:

@@ -8,10 +8,12 @@ is large.
 Source: Sundararajan, Taly, Yan (ICML 2017). Differs: pixels are those after the processor, and channels are summed.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
@@ -64,8 +66,6 @@ def _gradients(
     subject: Subject, options: Options, variants: Float[Tensor, "variant 3 height width"], weights: np.ndarray
 ) -> Float32[Tensor, "map 3 height width"]:
     """The weighed sum of some points' gradients, for each target."""
-    import torch
-
     with _recorded(subject, variants) as recording:
         found = []
         for scalars in _targets(recording, options):
@@ -82,16 +82,11 @@ def _scores(
         return np.stack([scalars.cpu().numpy() for scalars in _targets(recording, options)], 1).astype(float)
 
 
-def _recorded(subject: Subject, variants: Float[Tensor, "variant 3 height width"], *, graph: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    return engine.record(
-        subject.vlm,
-        subject.request,
-        subject.answer,
-        steps=subject.steps,
-        pixels=variants,
-        graph=graph,
-        attention=False,
-    )
+def _recorded(
+    subject: Subject, variants: Float[Tensor, "variant 3 height width"], *, graph: bool = True
+) -> AbstractContextManager[engine.Recording]:
+    vlm, request, answer = subject.vlm, subject.request, subject.answer
+    return engine.record(vlm, request, answer, steps=subject.steps, pixels=variants, graph=graph, attention=False)
 
 
 def _targets(recording: engine.Recording, options: Options) -> list[Float32[Tensor, " variant"]]:

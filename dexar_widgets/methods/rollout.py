@@ -17,7 +17,7 @@ from dexar_widgets.methods._propagation import propagate, starts
 TITLE = "Rollout"
 UNIT = "share of attention, through all layers"
 CONTROL = False
-NEEDS: frozenset[Need] = frozenset()
+NEEDS: frozenset[Need] = frozenset({"maps"})
 SMALLER = "explain a shorter answer, or shrink the image"
 
 

@@ -1,6 +1,7 @@
 """What every method keeps to, on every family: found by scan, so that a new file of either is tested by itself."""
 
 import threading
+import weakref
 
 import cases
 import numpy as np
@@ -441,6 +442,29 @@ def test_peak_memory_follows_the_batch(lab):
     if large is None:
         pytest.skip("this system does not tell a process's peak of memory")
     assert large > small
+
+
+@pytest.mark.parametrize("method", ["rollout", "chefer_cam"])
+def test_one_attention_map_exists_at_a_time(method, monkeypatch):
+    alive, most = 0, 0
+    built = engine.Sublayer.attention
+
+    def counted(self, *args):
+        nonlocal alive, most
+        found = built(self, *args)
+        alive += 1
+        most = max(most, alive)
+
+        def gone():
+            nonlocal alive
+            alive -= 1
+
+        weakref.finalize(found, gone)
+        return found
+
+    monkeypatch.setattr(engine.Sublayer, "attention", counted)
+    attribute(cases.shared("llava"), method)
+    assert (alive, most) == (0, 1)
 
 
 def test_a_subject_makes_what_is_shared_once():

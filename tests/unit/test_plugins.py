@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from dexar_widgets import plugins, vlm
@@ -37,6 +38,24 @@ def test_a_plug_in_is_its_module():
 def test_a_third_party_is_found_by_its_entry_point(third_party):
     assert plugins.names("families") == ("florence2", "llava", "other", "paligemma")
     assert plugins.get("families", "other") is third_party
+
+
+def test_a_third_partys_method_is_one_of_all(monkeypatch):
+    import dexar_widgets as dx
+    from dexar_widgets.methods import centre
+
+    module = ModuleType("others_method")
+    vars(module).update({name: getattr(centre, name) for name in plugins.members("methods")}, TITLE="Theirs")
+    monkeypatch.setitem(sys.modules, "others_method", module)
+    registered = EntryPoints([EntryPoint("theirs", "others_method", "dexar_widgets.methods")])
+    monkeypatch.setattr(plugins, "entry_points", registered.select)
+    assert "theirs" in plugins.names("methods")
+    handle = vlm.load(llava.tiny())
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    found = dx.attribute(handle, image, method="theirs", answer="a cup", spread=0.5)
+    assert (found.title, found.options) == ("Theirs", {"spread": 0.5})
+    e = dx.compare(handle, image, answer="a cup", methods=["theirs", "uniform"])
+    assert list(e.attributions) == ["theirs", "uniform"]
 
 
 def test_a_model_of_a_third_partys_type_is_loaded_with_its_family(third_party):

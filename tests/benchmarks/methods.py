@@ -1,0 +1,250 @@
+"""What each method costs, alone and in one comparison, and the share of its map that lies on what the word names.
+
+    python -m tests.benchmarks.methods                 270 M parameters, CPU, two threads, float32, T = 20
+    python -m tests.benchmarks.methods --shape lab     the embedded model, one thread, T as it answers
+    python -m tests.benchmarks.methods --device cuda   LLaVA-1.5-7B's shape, bfloat16
+    python -m tests.benchmarks.methods --truth 100     maps against masks, on so many scenes of the lab
+    python -m tests.benchmarks.methods --smoke         seconds; shows that everything runs
+
+Every method is measured in a process of its own, its ``generate`` included, so that its peak memory is its own. The
+paper's seconds (table 1, LLaVA-1.5-7B on an accelerator) stand beside ours as information: other model, other machine.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.benchmarks.engine import PEAK_UNIT, _machine
+
+TEN = (
+    "attention", "rollout", "attn_grad", "dexar", "grad_cam", "tam",
+    "chefer_cam", "integrated_gradients", "rise", "iia",
+)  # fmt: skip
+PAPER = {
+    "attention": 0.45, "rollout": 0.51, "dexar": 0.71, "grad_cam": 0.66, "attn_grad": 0.65, "chefer_cam": 6.2,
+    "integrated_gradients": 8.2, "rise": 11.8, "iia": 15.3,
+}  # fmt: skip
+SMOKE = {"rise": {"n_masks": 4}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
+FRESH = 2_000_000  # a scene's seed that neither training nor the model's own evaluation has used
+SLOW = ("chefer_cam", "integrated_gradients", "rise", "iia")
+
+
+def asked(shape, tokens, *, device, dtype, threads):
+    """A function that asks anew, and gives what `attributions.run` wants."""
+    import numpy as np
+    import torch
+
+    import dexar_widgets as dx
+    from dexar_widgets import engine
+    from dexar_widgets.asking import Asked, ask
+    from dexar_widgets.types import Example
+    from tests.benchmarks.models import build
+
+    torch.set_num_threads(threads)
+    decoding = engine.Decoding(max_new_tokens=tokens, do_sample=False)
+    if shape == "lab":
+        vlm, image = dx.load(), dx.lab.scene(7).image
+        return lambda: ask(vlm, image, "what do you see?", answer=None, steps=None, on_word=None, decoding=decoding)
+    handle, request = build(shape, device=device, dtype=getattr(torch, dtype))
+    example = Example(np.zeros((8, 8, 3), np.uint8), "made up")
+
+    def again():
+        with engine.metered(handle) as meter:
+            said = engine.answer(handle, request, decoding=decoding)
+        steps = tuple(range(len(said.generation)))
+        return Asked(handle, example, request, said, steps, meter.seconds, {"model": shape})
+
+    return again
+
+
+def measure(names, shape, tokens, repeats, *, smoke, **how):
+    """Methods on one answer, in this process: medians over ``repeats``."""
+    from dexar_widgets import attributions
+
+    again = asked(shape, tokens, **how)
+    wanted = {name: attributions.options_of(name, SMOKE.get(name, {}) if smoke else {}) for name in names}
+    built = _peak(how["device"])
+    runs = []
+    for _ in range(repeats):
+        question = again()
+        _, found = attributions.run(question, wanted)
+        shared = max(one.cost.shared for one in found.values())
+        own = sum(one.cost.own for one in found.values())
+        runs.append({"answer": question.seconds, "shared": shared, "own": own})
+    cost = next(iter(found.values())).cost
+    return {
+        **{name: statistics.median(run[name] for run in runs) for name in runs[0]},
+        "seconds": statistics.median(sum(run.values()) for run in runs),
+        "forwards": cost.forwards,
+        "backwards": cost.backwards,
+        "steps": len(question.steps),
+        "peak_bytes": _peak(how["device"]) - built,
+        "built_bytes": built,
+    }
+
+
+def _peak(device):
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT
+
+
+def apart(line):
+    """One line in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.methods", "--line", json.dumps(line)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def costs(arguments, common):
+    """Each method alone, then all ten in one comparison."""
+    names = [name for name in (*TEN, "dexar_use") if arguments.only in name]
+    heads = ("seconds", "answer", "shared", "own", "÷ attention", "passes", "memory", "paper", "÷ attention")
+    widths = (9, 9, 9, 9, 12, 10, 11, 8, 12)
+    print(f"{'method':22}", *(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)), sep="")
+    found = {}
+    for name in names:
+        repeats = 1 if name in SLOW else common["repeats"]
+        one = found[name] = apart(common | {"names": [name], "repeats": repeats})
+        ratio = one["seconds"] / found["attention"]["seconds"] if "attention" in found else float("nan")
+        paper = f"{PAPER[name]:8.2f}{PAPER[name] / PAPER['attention']:12.2f}" if name in PAPER else f"{'–':>8}{'–':>12}"
+        print(
+            f"{name:22}{one['seconds']:9.3f}{one['answer']:9.3f}{one['shared']:9.3f}{one['own']:9.3f}{ratio:12.2f}"
+            f"{one['forwards']:>6} +{one['backwards']:>2}{one['peak_bytes'] / 2**20:7.0f} MiB{paper}",
+            flush=True,
+        )
+    if not arguments.only:
+        compare(found, common)
+    return found
+
+
+def compare(found, common):
+    """Dexar against attention; all ten at once against the sum of the single runs less what they can share."""
+    ratio = found["dexar"]["seconds"] / found["attention"]["seconds"]
+    print(f"\ndexar ÷ attention: {ratio:.3f} (limit 1.1)")
+    together = apart(common | {"names": list(TEN), "repeats": 1})
+    single = sum(found[name]["seconds"] for name in TEN)
+    saved = sum(found[name]["answer"] for name in TEN) - together["answer"]
+    saved += sum(found[name]["shared"] for name in TEN) - together["shared"]
+    print(
+        f"all ten at once {together['seconds']:.1f} s; the sum of the single runs {single:.1f} s, less the shared work "
+        f"({saved:.1f} s of answers and passes) {single - saved:.1f} s"
+    )
+    found["all ten"] = together
+
+
+def paired(arguments, common):
+    """Dexar beside attention in one process, by turns: the ratio without the noise between processes."""
+    line = {name: value for name, value in common.items() if name != "smoke"}
+    print(json.dumps(apart(line | {"repeats": arguments.pairs})))
+
+
+def by_turns(shape, tokens, repeats, **how):
+    """Medians of dexar and attention alone, each with its answer, taken by turns; and of their ratio."""
+    from dexar_widgets import attributions
+
+    again = asked(shape, tokens, **how)
+    seconds = {"attention": [], "dexar": []}
+    for _ in range(repeats):
+        for name, taken in seconds.items():
+            question = again()
+            _, found = attributions.run(question, {name: attributions.options_of(name, {})})
+            taken.append(question.seconds + found[name].cost.shared + found[name].cost.own)
+    ratios = [dexar / attention for attention, dexar in zip(*seconds.values(), strict=True)]
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    return medians | {"dexar ÷ attention": statistics.median(ratios), "pairs": repeats}
+
+
+def truth(scenes, names):
+    """The share of positive energy on the object that a word names, by kind of word, and what chance has."""
+    import numpy as np
+
+    import dexar_widgets as dx
+    from dexar_widgets.plugins import get
+
+    vlm, game = dx.load(), get("metrics", "energy_pointing_game")
+    print(f"lab/llava, scenes {FRESH} to {FRESH + scenes - 1}, true captions given; mean share ± 95 % interval")
+    rows = {}
+    for seed in range(FRESH, FRESH + scenes):
+        scene = dx.lab.scene(seed)
+        e = dx.compare(vlm, scene.image, scene.prompt, answer=scene.caption, methods=names, keep="summary")
+        for kind, steps, thing in _named(e, scene):
+            mask = scene.visible[thing].astype(bool)
+            for name, found in e.attributions.items():
+                score = game.measure(found.heatmap(steps), mask)
+                rows.setdefault((name, kind), []).append((score.value, score.chance))
+    for name in names:
+        cells = []
+        for kind in ("class", "colour"):
+            values, chance = np.array(rows[name, kind]).T
+            known = values[np.isfinite(values)]
+            half = 1.96 * known.std() / np.sqrt(len(known))
+            empty = f", {len(values) - len(known)} empty" if len(known) < len(values) else ""
+            cells.append(
+                f"{kind} {known.mean():.3f} ± {half:.3f} (n = {len(known)}{empty}; chance {chance.mean():.3f})"
+            )
+        print(f"{name:12}", "  ".join(cells))
+
+
+def _named(e, scene):
+    """(kind, steps, object) for every word of the caption that names a class or a colour, left to right."""
+    words = [(word.text.strip(" .,"), list(word.steps)) for word in e.generation.words]
+    at = 0
+    for index, thing in enumerate(scene.spec.objects):
+        for kind, wanted in (("colour", thing.colour), ("class", thing.name)):
+            place = next((i for i in range(at, len(words)) if words[i][0] == wanted), None)
+            if place is None:
+                break
+            at = place + 1
+            yield kind, words[place][1], index
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", help="default: 270M LLaVA, on CUDA LLaVA-1.5-7B; or lab")
+    parser.add_argument("--tokens", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3, help="of the quick methods; slow ones run once")
+    parser.add_argument("--only", default="", help="methods whose name holds this")
+    parser.add_argument("--pairs", type=int, default=0, help="dexar and attention by turns, so many times")
+    parser.add_argument("--truth", type=int, default=0, help="maps against masks on so many scenes")
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--line", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.line:
+        line = json.loads(arguments.line)
+        print(json.dumps((measure if "names" in line else by_turns)(**line)))
+        return
+    cuda = arguments.device == "cuda"
+    common = {
+        "shape": "smoke" if arguments.smoke else arguments.shape or ("LLaVA-1.5-7B" if cuda else "270M LLaVA"),
+        "tokens": 4 if arguments.smoke else arguments.tokens,
+        "device": arguments.device,
+        "dtype": "bfloat16" if cuda else "float32",
+        "threads": arguments.threads,
+        "repeats": 1 if arguments.smoke else arguments.repeats,
+        "smoke": arguments.smoke,
+    }
+    print(_machine(common), f"{common['shape']}, T = {common['tokens']}", sep="\n")
+    if arguments.truth:
+        truth(arguments.truth, ["dexar", "dexar_use", "attention", "attn_grad", "rollout", "tam", "random", "uniform"])
+    elif arguments.pairs:
+        paired(arguments, common)
+    else:
+        found = costs(arguments, common)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
