@@ -122,8 +122,8 @@ def _pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"type": type(value).__name__, "fields": parts}
     if isinstance(value, tuple):
         return [_pack(item, f"{name}.{index}", arrays) for index, item in enumerate(value)]
-    if name == "attributions":
-        return {"mapping": {method: _pack(item, f"{name}.{method}", arrays) for method, item in value.items()}}
+    if isinstance(value, Mapping) and any(is_dataclass(item) for item in value.values()):
+        return {"mapping": {key: _pack(item, f"{name}.{key}", arrays) for key, item in value.items()}}
     return value
 
 

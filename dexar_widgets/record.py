@@ -62,9 +62,13 @@ class Record(ByValue):
             )
         self._check_parts()
         for name, attribution in self.attributions.items():
-            if (attribution.method, attribution.grid) != (name, self.layout.grids[0]) or not np.array_equal(
-                attribution.generation.ids, self.generation.ids
-            ):
+            same = (attribution.method, attribution.grid, attribution.example.prompt) == (
+                name,
+                self.layout.grids[0],
+                self.example.prompt,
+            )
+            pairs = ((attribution.generation.ids, self.generation.ids), (attribution.example.image, self.example.image))
+            if not (same and all(np.array_equal(one, other) for one, other in pairs)):
                 raise ValueError(f"Explanation.attributions: {name!r} holds {attribution!r}, of another answer.")
         try:
             plain = json.loads(json.dumps(dict(self.provenance), allow_nan=False))

@@ -75,7 +75,7 @@ def sheet(
     for index, row in enumerate(rows):
         for column, heat in enumerate(row.heats):
             if heat is None:
-                paint.nothing(index, column, "one map, see below")
+                paint.nothing(index, column, "one map, see below" if methods[column].whole else "not asked for")
             else:
                 shown = _share(heat) if scale == "share" else heat
                 size = (image.shape[1], image.shape[0])
@@ -93,9 +93,14 @@ def _rows(e: Explanation, methods: Sequence[Attribution], most_words: int) -> li
     rows = []
     for index in heaviest:
         word = e.generation.words[index]
-        steps = [step for step in word.steps if step in e.steps]
-        rows.append(_Row(word.text.strip(), [None if one.whole else one.heatmap(steps) for one in methods]))
+        rows.append(_Row(word.text.strip(), [_of_word(one, word.steps) for one in methods]))
     return [*rows, _Row("whole answer", [one.sequence_map() for one in methods])]
+
+
+def _of_word(method: Attribution, steps: Sequence[int]) -> HeatMap | None:
+    """A method's map of a word, of as many of its steps as it was asked for."""
+    known = [step for step in steps if step in method.steps]
+    return None if method.whole or not known else method.heatmap(known)
 
 
 def _scales(rows: Sequence[_Row], scale: Scale) -> list[list[tuple[float, float] | None]]:

@@ -7,10 +7,11 @@ stand for several heads or layers, they hold the largest s_vis, s_txt and delta 
 selected, and the mean of the attention. ``text_…`` columns name the text token that won.
 
 Of a comparison, "methods" has a row per method and word, and one for the whole answer (word and step empty): where
-its map peaks, its energy (the sum of its absolute values), how far it ranks the cells as DEX-AR's map of the same
+its map peaks, its positive energy, how far it ranks the cells as DEX-AR's map of the same
 word does, and the method's cost. "method_cells" has the values themselves.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ def _methods(e: "Explanation") -> pd.DataFrame:
                 "peak_row": row,
                 "peak_col": col,
                 "peak": float(heat.values[row, col]),
-                "energy": float(np.abs(heat.values).sum(dtype=float)),
+                "energy": float(np.maximum(heat.values, 0).sum(dtype=float)),
                 "rank_correlation": _rank_correlation(heat.values, ours.values),
                 "seconds": cost.seconds,
                 "shared_seconds": cost.shared,
@@ -161,6 +162,8 @@ def _methods(e: "Explanation") -> pd.DataFrame:
                 "forwards": cost.forwards,
                 "backwards": cost.backwards,
                 "unit": method.unit,
+                "options": json.dumps(dict(method.options)),
+                "notes": json.dumps(dict(method.notes)),
             }
         )
     return pd.DataFrame(rows)

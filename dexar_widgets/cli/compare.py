@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dexar_widgets.cli import choices
-from dexar_widgets.cli.outputs import kind_of, table_bytes, write_html
+from dexar_widgets.cli.outputs import TABLES, kind_of, table_bytes, write_html
 from dexar_widgets.cli.places import place_of
 from dexar_widgets.cli.terminal import OUT, line, notices, progress
 
@@ -29,11 +29,13 @@ Settings = Annotated[
     typer.Option("--option", help="METHOD.NAME=VALUE, as in rise.n_masks=50; may be given again.", show_default=False),
 ]
 Scale = Annotated[
-    Literal["map", "method", "share"],
-    typer.Option(help="Of a .png: each map its own scale, one per method, or shares of energy on one for all."),
+    Literal["map", "method", "share"] | None,
+    typer.Option(help="Of a .png: each map its own scale (default), one per method, or shares of energy for all."),
 ]
-Controls = Annotated[bool, typer.Option("--controls/--no-controls", help="Of a .png: show what knows no model.")]
-Rows = Annotated[Literal["methods", "method_cells"], typer.Option("--table", help="Rows of a .csv or .parquet.")]
+Controls = Annotated[
+    bool | None, typer.Option("--controls/--no-controls", help="Of a .png: with (default) or without chance controls.")
+]
+Rows = Annotated[Literal["methods", "method_cells"] | None, typer.Option("--table", help="Rows of a .csv or .parquet.")]
 Tokens = Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")]
 
 
@@ -50,9 +52,9 @@ def compare(
     answer: choices.Given = None,
     methods: Methods = None,
     option: Settings = None,
-    scale: Scale = "map",
-    controls: Controls = True,
-    table: Rows = "methods",
+    scale: Scale = None,
+    controls: Controls = None,
+    table: Rows = None,
     model: choices.Model = "lab/llava",
     max_new_tokens: Tokens = 64,
     device: choices.Device = None,
@@ -63,13 +65,15 @@ def compare(
 ) -> None:
     """Explain one answer by several methods: words × methods, with seconds and memory, and chance beside them.
 
+    A method that runs out of memory is left out with a note that says what to lower (exit status 1).
+
     The answer, the image's features and the prompt's cache are made once. A page (.html) shows the comparison in
     the Explorer's Compare panel; a picture (.png) is the same as a sheet; a table has a row per method and word.
 
     Example: `dexar compare photo.jpg --prompt "What is on the table?" --methods dexar,attention,rise -o out.html`
     """
-    if output is not None:
-        kind_of(output, many=False)
+    suffix = None if output is None else kind_of(output, many=False)
+    _refuse_unused(suffix, scale=scale, controls=controls, table=table)
     names = None if methods is None else _names(methods)
     given = _settings(option or ())
     from dexar_widgets.images import open_image
@@ -81,13 +85,15 @@ def compare(
     e = _compared(vlm, image, prompt, max_new_tokens, wanted)
     notices(e.example.notices)
     if output is not None:
-        _write(e, output, table=table, scale=scale, controls=controls)
+        _write(e, output, table=table or "methods", scale=scale or "map", controls=controls is not False)
     if as_json:
         typer.echo(json.dumps(_record(e, output), indent=2, ensure_ascii=False))
-        return
-    _tell(e)
-    if output is not None:
-        line("written", str(output.resolve()))
+    else:
+        _tell(e)
+        if output is not None:
+            line("written", str(output.resolve()))
+    if names is not None and set(names) - set(e.attributions):
+        raise typer.Exit(1)
 
 
 def _names(text: str) -> list[str]:
@@ -108,13 +114,19 @@ def _settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _refuse_unused(suffix: str | None, **given: object) -> None:
+    """An option that changes nothing about the file that is written is a mistake."""
+    meant = {"scale": (".png",), "controls": (".png",), "table": TABLES}
+    for name, value in given.items():
+        if value is not None and suffix not in meant[name]:
+            there = "" if suffix != ".html" else " The page has switches for it."
+            raise ValueError(f"--{name} is for {' and '.join(meant[name])}, and -o names none.{there}")
+
+
 def _refuse_unknown(names: list[str] | None, given: dict[str, dict[str, Any]]) -> None:
     from dexar_widgets import attributions
 
-    for name in names or ():
-        attributions.options_of(name, given.get(name, {}))
-    for name, options in given.items():
-        attributions.options_of(name, options)
+    attributions.options_of_all(attributions.every_method() if names is None else names, given)
 
 
 def _compared(vlm: "VLM", image: Path, prompt: str | None, tokens: int, wanted: dict[str, Any]) -> "Explanation":
@@ -157,7 +169,8 @@ def _write(
         shown.save(buffer, "PNG", pnginfo=png_metadata(e, {"scale": scale, "methods": list(e.attributions)}))
         write_whole(output, buffer.getvalue())
     else:
-        rows = e.to_pandas(table).assign(prompt=e.example.prompt, model=e.provenance["model"])
+        origin = {"prompt": e.example.prompt, "model": e.provenance["model"], "revision": e.provenance["revision"]}
+        rows = e.to_pandas(table).assign(**origin, dexar_widgets=e.provenance["versions"]["dexar_widgets"])
         write_whole(output, table_bytes(rows, suffix, provenance=dict(e.provenance)))
 
 
@@ -178,7 +191,8 @@ def _record(e: "Explanation", output: Path | None) -> dict[str, Any]:
             "maps": json.loads(words.to_json(orient="records")),
         }
     place = None if output is None else str(output)
-    return {"prompt": e.example.prompt, "answer": e.generation.text, "output": place, "methods": told}
+    told_of = {"prompt": e.example.prompt, "answer": e.generation.text, "notices": e.example.notices, "output": place}
+    return told_of | {"provenance": dict(e.provenance), "methods": told}
 
 
 def _tell(e: "Explanation") -> None:
@@ -204,7 +218,12 @@ def _tell(e: "Explanation") -> None:
         table.add_row(*map(Text, cells), Text("–" if like != like else f"{like:+.2f}"))
     OUT.print(table)
     OUT.print()
-    for said in _SAID:
+    notes = [
+        f"{method.title}: {name.replace('_', ' ')} {value:.3g}."
+        for method in shown_methods(e)
+        for name, value in method.notes.items()
+    ]
+    for said in (*_SAID, *notes):
         OUT.print(Text(f"· {said}"), style="dim", soft_wrap=True)
 
 

@@ -40,12 +40,7 @@ def load(name: str) -> ModuleType:
         if path.suffix == ".py":
             if not path.is_file():
                 raise ValueError(f"There is no file {name!r}.")
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            assert spec is not None and spec.loader is not None, "a .py file has a loader"
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = module  # dataclasses look their module up
-            spec.loader.exec_module(module)
-            return module
+            return _from_file(path)
         for kind in KINDS:
             if name in plugins.names(kind):
                 return plugins.get(kind, name)
@@ -57,6 +52,21 @@ def load(name: str) -> ModuleType:
         ) from error
     except (ImportError, SyntaxError, AttributeError, TypeError, NameError) as error:
         raise ValueError(f"{name!r} cannot be imported: {type(error).__name__}: {error}.") from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    """A module under a name of its own: a file ``random.py`` must not replace the standard module."""
+    name = f"checked_plugin.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def kind_of(module: ModuleType) -> Kind:

@@ -1,6 +1,7 @@
 """What a method must keep to: the same on every family's tiny model."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
@@ -10,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from dexar_widgets import attributions, engine, plugins, vlm
+from dexar_widgets import attributions, engine, plugins, verbs, vlm
 from dexar_widgets.asking import Asked, ask
 from dexar_widgets.attribution import Attribution
 from dexar_widgets.conformance.findings import Attempt, expect
@@ -25,7 +26,9 @@ Run = Callable[[Asked], Attribution]
 
 
 def checks(module: ModuleType, options: Mapping[str, Any]) -> Iterator[Attempt]:
-    """Its facts, its options, then each family in turn."""
+    """Its facts, its options, then each family in turn; wrong ``options`` are an error of the caller."""
+    if dataclasses.is_dataclass(module.Options):
+        attributions.options_from(module, module.__name__.rpartition(".")[2], options)
     yield "says what it is: TITLE, UNIT, CONTROL, NEEDS, SMALLER", partial(_facts, module)
     yield "names its source in its docstring", partial(_source, module)
     yield "Options is a frozen dataclass with a default for each", partial(_options, module)
@@ -55,6 +58,8 @@ def _options(module: ModuleType) -> str:
     kind = module.Options
     expect(dataclasses.is_dataclass(kind), "Options is no dataclass.")
     expect(kind.__dataclass_params__.frozen, "Options can be changed; write @dataclass(frozen=True, kw_only=True).")
+    taken = {item.name for item in dataclasses.fields(kind)} & set(inspect.signature(verbs.attribute).parameters)
+    expect(not taken, f"Options has {', '.join(sorted(taken))}, which dx.attribute itself takes; name it otherwise.")
     given = vars(kind())
     return ", ".join(f"{name}={value!r}" for name, value in given.items()) or "none"
 
@@ -62,11 +67,11 @@ def _options(module: ModuleType) -> str:
 @cache
 def _asked(family: str) -> Asked:
     """A tiny model's answer; kept, for most checks ask the same."""
-    return _asked_anew(family)
+    return _asked_anew(plugins.get("families", family))
 
 
-def _asked_anew(family: str) -> Asked:
-    handle = vlm.load(plugins.get("families", family).tiny())
+def _asked_anew(family: ModuleType) -> Asked:
+    handle = vlm.load(family.tiny())
     return ask(
         handle,
         _IMAGE,
@@ -79,7 +84,8 @@ def _asked_anew(family: str) -> Asked:
 
 
 def _run(module: ModuleType, options: Mapping[str, Any], asked: Asked) -> Attribution:
-    return attributions.attributed(asked, module.__name__.rpartition(".")[2], module, module.Options(**options))
+    name = module.__name__.rpartition(".")[2]
+    return attributions.attributed(asked, name, module, attributions.options_from(module, name, options))
 
 
 def _maps(run: Run, asked: Asked) -> str:
@@ -133,8 +139,7 @@ def _left_after_failure(run: Run, asked: Asked) -> str | None:
 @contextmanager
 def _unchanged(asked: Asked) -> Iterator[Asked]:
     """The same answer of a new model, which must be afterwards as it was, as must torch's random state."""
-    family = asked.vlm.family.__name__.rpartition(".")[2]
-    fresh = _asked_anew(family)
+    fresh = _asked_anew(asked.vlm.family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(20)  # no method's own seed
         before = state_of(fresh.vlm.model)

@@ -1,8 +1,9 @@
-"""Everything about a model that a plug-in could leave changed."""
+"""Everything about a model, and about the process, that a plug-in could leave changed."""
 
 from typing import Any
 
 import torch
+from transformers import AttentionInterface
 
 __all__ = ["state_of"]
 
@@ -18,8 +19,19 @@ def state_of(model: Any) -> dict[str, Any]:
         "hooks": {(name, kind): list(getattr(module, kind)) for name, module in modules.items() for kind in _HOOKS},
         "own attributes": {name: sorted(vars(module)) for name, module in modules.items()},
         "requires_grad": {name: weight.requires_grad for name, weight in weights.items()},
-        "gradients": {name: weight.grad is None for name, weight in weights.items()},
+        "gradients": {name: weight.grad for name, weight in weights.items()},
+        "dtypes": {name: weight.dtype for name, weight in weights.items()},
         "weights": {name: weight.detach().double().sum().item() for name, weight in weights.items()},
-        "attention implementation": {name: config._attn_implementation for name, config in configs.items()},
+        "buffers": {name: buffer.double().sum().item() for name, buffer in model.named_buffers()},
+        "attention implementations": {name: config._attn_implementation for name, config in configs.items()},
+        "parts' attention implementations": {
+            (name, part): getattr(config, part)._attn_implementation
+            for name, config in configs.items()
+            for part in config.sub_configs
+        },
+        "configurations": {name: config.to_dict() for name, config in configs.items()},
+        "generation configuration": model.generation_config.to_dict(),
+        "torch's modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         "random state": torch.get_rng_state().tolist(),
+        "attention functions": AttentionInterface()["sdpa"],
     }

@@ -2,8 +2,10 @@
 
 Source: Wang et al., "Score-CAM" (CVPR Workshops 2020), there with a bounding box; here with the mask itself. The raw
 map is enlarged bilinearly to the image, and negative values count as 0. A uniform map scores the mask's share of the
-image.
+image, or of that part of it that the model sees.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -18,7 +20,8 @@ HIGHER_IS_BETTER = True
 
 def measure(heat: HeatMap, mask: Bool[np.ndarray, "height width"]) -> Score:
     """Σ of the positive map on the mask ÷ Σ of it."""
-    status, chance = unusable(heat, mask), float(mask.mean())
+    even = upsample(replace(heat, values=np.ones_like(heat.values))).values
+    status, chance = unusable(heat, mask), float(even[mask].sum() / even.sum())
     energy = np.maximum(upsample(heat).values, 0).astype(float)
     if status is None and not energy.any():
         status = "zero_mass"

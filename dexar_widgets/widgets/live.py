@@ -3,6 +3,7 @@
 import io
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -154,7 +155,7 @@ class Live(view.View):
         def work() -> Attribution:
             from dexar_widgets import verbs  # it needs torch
 
-            found = verbs.attribute(e, method=method, **options)
+            found = verbs.attribute(replace(e, vlm=weakref.ref(vlm)), method=method, **options)
             jobs.check()
             self._add(e, found)
             return found

@@ -5,9 +5,9 @@ import functools
 
 import numpy as np
 import torch
-from transformers import AttentionInterface
 
 from dexar_widgets import engine, plugins, vlm
+from dexar_widgets.conformance.state import state_of
 from dexar_widgets.types import Example
 
 _OPTIONS = {
@@ -52,28 +52,5 @@ def in_dtype(handle, dtype):
     return vlm.load((rounded, handle.processor)), vlm.load((copy.deepcopy(rounded).to(torch.float32), handle.processor))
 
 
-def snapshot(model):
-    """Everything about a model, and about the process, that the engine could have changed."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    configs = {name: module.config for name, module in model.named_modules() if hasattr(module, "config")}
-    return {
-        "mode": {name: module.training for name, module in model.named_modules()},
-        "hooks": {
-            (name, kind): list(getattr(module, kind)) for name, module in model.named_modules() for kind in hooks
-        },
-        "own attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
-        "requires_grad": {name: weight.requires_grad for name, weight in model.named_parameters()},
-        "gradients": {name: weight.grad for name, weight in model.named_parameters()},
-        "dtype": {name: weight.dtype for name, weight in model.named_parameters()},
-        "weights": {name: weight.double().sum().item() for name, weight in model.named_parameters()},
-        "attention": {name: config._attn_implementation for name, config in configs.items()},
-        "parts' attention": {
-            (name, part): getattr(config, part)._attn_implementation
-            for name, config in configs.items()
-            for part in config.sub_configs
-        },
-        "config": {name: config.to_dict() for name, config in configs.items()},
-        "generation_config": model.generation_config.to_dict(),
-        "torch": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_rng_state().tolist()),
-        "attention functions": AttentionInterface()["sdpa"],
-    }
+snapshot = state_of
+"""Everything about a model, and about the process, that the engine could have changed."""

@@ -1,13 +1,14 @@
 """The checks for plug-ins' authors: the package's own pass, and each thing that can be wrong is found."""
 
 import dataclasses
+import sys
 import types
 
 import numpy as np
 import pytest
 import torch
 
-from dexar_widgets import conformance, plugins
+from dexar_widgets import conformance, engine, plugins, vlm
 from dexar_widgets.families import llava
 from dexar_widgets.methods import Maps
 from dexar_widgets.metrics import Score
@@ -69,6 +70,18 @@ def hooked(subject, options):
     return ramp(subject, options)
 
 
+def careless(subject, options):
+    hook = subject.vlm.anatomy.blocks[0].register_forward_hook(lambda *_: None)
+    engine.final_states(subject.vlm, subject.request, subject.answer, steps=[0])
+    hook.remove()  # not where the line above fails
+    return ramp(subject, options)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    answer: int = 3
+
+
 def by_count(subject, options):
     return Maps(ramp(subject, options).values + len(subject.steps))
 
@@ -98,6 +111,8 @@ FAULTS = {
     "other numbers each time": (method(once_more), "llava: gives the same twice"),
     "a model left in training mode": (method(trained), "llava: leaves the model as it was"),
     "a hook left behind": (method(hooked), "llava: leaves the model as it was"),
+    "a hook left behind by a failure": (method(careless), "llava: leaves the model as it was when it fails"),
+    "an option that the verb takes": (method(Options=Answer), "Options is a frozen dataclass with a default for each"),
     "the global random state": (method(seeded), "llava: leaves the model as it was"),
     "steps that depend on the others": (method(by_count), "llava: gives some steps what they have among all"),
     "a caller's mode": (method(in_mode), "llava: works in a caller's inference mode"),
@@ -115,6 +130,36 @@ def test_a_methods_fault_is_found(fault, monkeypatch):
         assert expected in broken(conformance.check(module, "methods"))
     finally:
         conformance.methods._asked.cache_clear()
+
+
+def test_a_wrong_option_is_the_callers_mistake():
+    with pytest.raises(ValueError, match="mine has no option 'colour'; it takes no options"):
+        list(conformance.check(method(), options={"colour": 1}))
+
+
+def test_a_family_registered_under_another_name_than_its_modules(monkeypatch):
+    other = family()
+    monkeypatch.setattr(plugins, "names", lambda kind: ("theirs",))
+    monkeypatch.setattr(plugins, "get", lambda kind, name: other)
+    monkeypatch.setattr(vlm, "_family_of", lambda config: other)
+    conformance.methods._asked.cache_clear()
+    try:
+        assert broken(conformance.check(method(), "methods")) == []
+    finally:
+        conformance.methods._asked.cache_clear()
+
+
+def test_a_file_named_like_a_standard_module_replaces_nothing(tmp_path):
+    import random
+
+    path = tmp_path / "random.py"
+    path.write_text("TITLE = 'Mine'")
+    assert conformance.load(str(path)).TITLE == "Mine"
+    assert sys.modules["random"] is random
+    path.write_text("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        conformance.load(str(path))
+    assert "checked_plugin.random" not in sys.modules
 
 
 def test_a_sound_method_holds(monkeypatch):

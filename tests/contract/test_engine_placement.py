@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from dexar_widgets import engine, vlm
+import dexar_widgets as dx
+from dexar_widgets import engine, plugins, vlm
 
 SAID = "The image shows a dog"
 
@@ -39,6 +40,38 @@ def test_weights_offloaded_to_disk_give_the_same_tensor(folder, tmp_path):
     for one, other in zip(found, expected, strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-5)
     assert all(weight.is_meta for weight in offloaded.model.parameters())
+
+
+RUNNING = [name for name in plugins.names("methods") if not plugins.get("methods", name).CONTROL]
+FEW = {"rise": {"n_masks": 3}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
+
+
+def _maps(handle, method):
+    return dx.attribute(handle, cases.EXAMPLE.image, method=method, answer=SAID, **FEW.get(method, {})).maps
+
+
+@pytest.mark.parametrize("folder", ["llava mistral", "florence2"], indirect=True)
+def test_weights_offloaded_to_disk_give_every_methods_maps(folder, tmp_path):
+    pytest.importorskip("accelerate")
+    handle, place = folder
+    everything = dict.fromkeys(_leaf_parts(handle.model), "disk")
+    offloaded = vlm.load(place, device_map=everything, offload_folder=tmp_path / "offload")
+    for method in RUNNING:
+        found, expected = _maps(offloaded, method), _maps(handle, method)
+        assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max(), method
+    assert all(weight.is_meta for weight in offloaded.model.parameters())
+
+
+@pytest.mark.parametrize("folder", ["llava mistral"], indirect=True)
+def test_weights_in_8_bits_give_nearly_every_methods_maps(folder):
+    pytest.importorskip("optimum.quanto")
+    from transformers import QuantoConfig
+
+    handle, place = folder
+    quantised = vlm.load(place, quantization_config=QuantoConfig(weights="int8"), device="cpu")
+    for method in RUNNING:
+        found, expected = _maps(quantised, method), _maps(handle, method)
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97, method
 
 
 def _leaf_parts(model):

@@ -10,7 +10,7 @@ import torch
 
 import dexar_widgets as dx
 from dexar_widgets import attributions, engine, jobs, plugins
-from dexar_widgets.methods import Maps, Subject
+from dexar_widgets.methods import Maps
 
 NAMES = plugins.names("methods")
 QUICK = {"rise": {"n_masks": 4}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
@@ -253,123 +253,6 @@ def count_layers(handle, work):
     return ran, len(handle.anatomy.blocks) + 2
 
 
-class Passes:
-    """Counts the decoder's runs, each image as one, and the calls of autograd, by listening to torch."""
-
-    def __init__(self, handle):
-        self.forwards = self.backwards = self.vision = self.generates = 0
-        self.handle = handle
-
-    def __enter__(self):
-        grad, generate = torch.autograd.grad, self.handle.model.generate
-        self.patch = pytest.MonkeyPatch()
-
-        def counted(outputs, inputs, *args, **options):
-            self.backwards += 1
-            return grad(outputs, inputs, *args, **options)
-
-        def generated(*args, **options):
-            self.generates += 1
-            return generate(*args, **options)
-
-        self.patch.setattr(torch.autograd, "grad", counted)
-        self.handle.model.generate = generated
-
-        def ran(_module, _args, output):
-            self.forwards += len(output.last_hidden_state)
-
-        def saw(*_):
-            self.vision += 1
-
-        self.hooks = [
-            self.handle.anatomy.decoder.register_forward_hook(ran),
-            self.handle.anatomy.vision_tower.register_forward_hook(saw),
-        ]
-        return self
-
-    def __exit__(self, *_):
-        self.patch.undo()
-        del self.handle.model.generate
-        for one in self.hooks:
-            one.remove()
-
-
-@pytest.mark.parametrize("variant", ["llava", "florence2"])
-@pytest.mark.parametrize("method", RUNNING)
-def test_the_passes_that_are_told_are_those_that_torch_sees(method, variant):
-    handle = cases.build(variant)
-    e = dx.explain(handle, IMAGE, decoding=cases.SHORT)
-    with Passes(handle) as passes:
-        found = dx.attribute(e, method=method, **PER_STEP.get(method, {}))
-    assert passes.forwards - 1 == found.cost.forwards  # one reads the prompt again
-    gradients = "gradients" in plugins.get("methods", method).NEEDS
-    if gradients:  # the engine's tails are one backward pass, block by block
-        assert (passes.backwards, found.cost.backwards) == (len(handle.anatomy.blocks) + 1, 1)
-    elif method in ("integrated_gradients", "iia"):  # batched: one call, as many passes as images
-        assert passes.backwards < found.cost.backwards
-    else:
-        assert passes.backwards == found.cost.backwards
-
-
-def test_a_pass_costs_what_the_method_says():
-    handle = cases.shared("llava")
-    steps = len(attribute(handle, "dexar").generation)
-    costs = {name: attribute(handle, name).cost for name in RUNNING}
-    passes = {name: (cost.forwards, cost.backwards) for name, cost in costs.items()}
-    assert passes["attention"] == passes["rollout"] == passes["tam"] == (1, 0)
-    assert passes["dexar"] == passes["dexar_use"] == passes["attn_grad"] == (1, 1)
-    assert passes["grad_cam"] == passes["chefer_cam"] == (1, steps)
-    assert passes["rise"] == (4, 0)
-    assert passes["integrated_gradients"] == (2 + 2, 2 * steps)
-    assert passes["iia"] == (2 * steps, 4 * steps)
-
-
-@pytest.mark.parametrize("variant", ["llava mistral", "florence2"])
-def test_a_comparison_gives_what_the_methods_give_alone_for_one_answer_and_one_look_at_the_image(variant):
-    handle = cases.build(variant)
-    blind = [name for name in NAMES if name not in ("rise", "integrated_gradients", "iia")]
-    with Passes(handle) as passes:
-        e = dx.compare(handle, IMAGE, methods=blind, decoding=cases.SHORT)
-    assert (passes.generates, passes.vision) == (1 + (variant == "florence2"), 1 + (variant == "florence2"))
-    assert list(e.attributions) == blind  # (Florence-2 answers with beams, whose cache serves nobody else)
-    plain = dx.explain(handle, IMAGE, decoding=cases.SHORT)
-    assert e.generation == plain.generation
-    assert np.array_equal(e.gradients.values, plain.gradients.values)
-    for name in blind:
-        alone = attribute(handle, name)
-        assert np.array_equal(e.attributions[name].maps, alone.maps), name
-        assert np.array_equal(e.attributions[name].weights, alone.weights), name
-
-
-def test_a_comparison_of_everything_begins_with_the_papers_method_and_ends_with_controls():
-    handle = cases.shared("llava")
-    e = dx.compare(handle, IMAGE, options=PER_STEP, decoding=cases.SHORT)
-    names = list(e.attributions)
-    assert names[:2] == ["dexar", "dexar_use"] and set(names[-4:]) == CONTROLS
-    assert set(names) == set(NAMES)
-    more = dx.compare(e, methods=["rise"], options={"rise": {"n_masks": 2}})
-    assert more.attributions["rise"].cost.forwards == 2
-    assert more.attributions["tam"] is e.attributions["tam"]
-
-
-def test_a_comparison_refuses_options_of_what_is_not_compared():
-    with pytest.raises(ValueError, match=r"options are given for 'rise', which is not compared; compared: tam"):
-        dx.compare(None, methods=["tam"], options={"rise": {"n_masks": 2}})
-
-
-def test_an_explanations_own_answer_is_attributed_token_for_token():
-    handle = cases.shared("llava")
-    sampled = engine.Decoding(max_new_tokens=5, do_sample=True, seed=3, temperature=3.0)
-    e = dx.explain(handle, IMAGE, decoding=sampled)
-    found = dx.attribute(e, method="attention")
-    assert found.generation is e.generation
-    assert np.array_equal(found.maps, dx.attribute(handle, IMAGE, method="attention", decoding=sampled).maps)
-    with pytest.raises(ValueError, match="An explanation has its image, prompt and answer"):
-        dx.attribute(e, IMAGE)
-    with pytest.raises(ValueError, match="There is no image to ask about"):
-        dx.attribute(handle)
-
-
 def test_a_third_partys_method_that_gives_nonsense_is_told_so(monkeypatch):
     handle, module = cases.shared("llava"), plugins.get("methods", "uniform")
     for values, said in (
@@ -380,68 +263,6 @@ def test_a_third_partys_method_that_gives_nonsense_is_told_so(monkeypatch):
         monkeypatch.setattr(module, "attribute", lambda *_, values=values: Maps(values))
         with pytest.raises(ValueError, match=said):
             attribute(handle, "uniform")
-
-
-# Known properties, on the embedded model: trained weights, an answer that says a word twice.
-
-
-@pytest.fixture(scope="module")
-def lab():
-    handle = dx.load()
-    e = dx.explain(handle, dx.lab.scene(7).image, "what do you see?")
-    words = [word.text.strip() for word in e.generation.words]
-    assert words.count("square") == 2
-    yield e  # with the model in memory
-    del handle
-
-
-def test_tams_maps_of_one_word_said_twice_are_equal_to_the_last_bit_before_its_causal_step(lab):
-    first, second = (word.steps for word in lab.generation.words if word.text.strip() == "square")
-    raw = dx.attribute(lab, method="tam", stage="raw")
-    assert raw.maps[first[0]].tobytes() == raw.maps[second[0]].tobytes()
-    assert raw.maps[first[0]].max() > 0
-    full = dx.attribute(lab, method="tam")
-    assert not np.array_equal(full.maps[first[0]], full.maps[second[0]])
-    ours = dx.attribute(lab, method="dexar")
-    assert not np.array_equal(ours.maps[first[0]], ours.maps[second[0]])
-
-
-def test_integrated_gradients_come_nearer_to_completeness_with_more_steps(lab):
-    errors = [
-        dx.attribute(lab, method="integrated_gradients", n_steps=n, batch_size=16).notes["completeness_error"]
-        for n in (4, 12, 36)
-    ]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 0.15
-
-
-@pytest.mark.slow
-def test_two_draws_of_rise_agree_the_better_the_more_masks(lab):
-    step = lab.steps_of("butterfly")[0]
-
-    def apart(count):
-        one, other = (
-            dx.attribute(lab, method="rise", steps=step, n_masks=count, seed=seed, batch_size=32).maps
-            for seed in (1, 2)
-        )
-        return np.abs(one - other).mean()
-
-    few, many = apart(16), apart(256)
-    assert many < few / 2  # 16 × as many masks: a quarter, by chance between a sixth and a half
-
-
-def test_batches_change_nothing_but_last_digits(lab):
-    one, other = (
-        dx.attribute(lab, method="rise", n_masks=12, batch_size=size, score="log_probability").maps for size in (1, 12)
-    )
-    assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
-
-
-def test_peak_memory_follows_the_batch(lab):
-    small, large = (dx.attribute(lab, method="rise", n_masks=64, batch_size=size).cost.peak_bytes for size in (1, 64))
-    if large is None:
-        pytest.skip("this system does not tell a process's peak of memory")
-    assert large > small
 
 
 @pytest.mark.parametrize("method", ["rollout", "chefer_cam"])
@@ -465,12 +286,3 @@ def test_one_attention_map_exists_at_a_time(method, monkeypatch):
     monkeypatch.setattr(engine.Sublayer, "attention", counted)
     attribute(cases.shared("llava"), method)
     assert (alive, most) == (0, 1)
-
-
-def test_a_subject_makes_what_is_shared_once():
-    handle = cases.shared("llava")
-    request = engine.encode(handle, cases.EXAMPLE)
-    said = engine.answer(handle, request, decoding=cases.SHORT)
-    subject = Subject(handle, request, said, (0, 1), frozenset({"gradients", "attention"}))
-    assert subject.attention is subject.passed.attention
-    assert subject.chunks() is subject.chunks()

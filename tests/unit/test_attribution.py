@@ -131,6 +131,10 @@ def test_maps_of_another_answer_are_refused():
         replace(e, attributions={"rise": other})
     with pytest.raises(ValueError, match="of another answer"):
         replace(e, attributions={"tam": e.attributions["rise"]})
+    for change in ({"prompt": "and this?"}, {"image": e.example.image + 1}):
+        asked = replace(e.attributions["rise"], example=replace(e.example, **change))
+        with pytest.raises(ValueError, match="of another answer"):
+            replace(e, attributions={"rise": asked})
 
 
 def test_the_table_of_methods_has_a_row_per_word_and_one_for_the_answer_with_what_each_cost():
@@ -147,7 +151,8 @@ def test_the_table_of_methods_has_a_row_per_word_and_one_for_the_answer_with_wha
     assert rows[rows.method == "random"].status.tolist() == ["ok", "ok", "constant", "constant"]
     assert rows[rows.method == "random"].rank_correlation.isna().tolist() == [False, False, True, True]
     iia = rows[rows.method == "iia"].iloc[0]
-    assert (iia.energy, iia.peak) == (4, 3)
+    assert (iia.energy, iia.peak) == (3, 3)  # what is negative is no energy
+    assert set(rise.options) == {'{"n_masks": 2}'} and set(rise.notes) == {'{"error": 0.5}'}
 
 
 def test_rank_correlation_is_one_with_the_same_order_and_minus_one_with_the_opposite():
@@ -243,6 +248,12 @@ def test_a_constant_map_shows_no_colour_and_an_unknown_scale_is_refused():
         sheets.sheet(compared(), scale="log")
     with pytest.raises(ValueError, match=r"dx.compare\(…\) makes one"):
         sheets.sheet(explanation())
+
+
+def test_a_method_that_was_asked_about_some_words_leaves_the_others_empty():
+    e = compared()
+    some = replace(e.attributions["rise"], steps=(1,), maps=e.attributions["rise"].maps[1:2], weights=np.ones(1))
+    assert isinstance(sheets.sheet(replace(e, attributions={"rise": some})), Image.Image)
 
 
 def test_of_a_long_answer_the_heaviest_words_are_shown():

@@ -114,6 +114,9 @@ def test_json_has_all_of_it(run):
         (["--option", "rise"], "--option 'rise' is not understood; write NAME=VALUE"),
         (["--methods", "tam", "--option", "rise.n_masks=3"], "options are given for 'rise', which is not compared"),
         (["-o", "x.pdf"], "unknown suffix '.pdf'"),
+        (["-o", "x.html", "--scale", "share"], "--scale is for .png, and -o names none. The page has switches for it."),
+        (["-o", "x.png", "--table", "methods"], "--table is for .csv and .parquet"),
+        (["--no-controls"], "--controls is for .png"),
         (["-o", "/nowhere/x.png"], "there is no folder '/nowhere'"),
     ],
 )
@@ -139,6 +142,17 @@ def test_out_of_memory_is_told_with_what_to_lower(run, monkeypatch):
     status, _, err = run("--methods", "rise")
     assert status == 1
     assert "RISE ran out of memory: lower batch_size" in err
+
+
+def test_what_fits_into_memory_is_told_beside_what_does_not(run, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(plugins.get("methods", "rise"), "attribute", fail)
+    status, out, err = run("--methods", "rise,attention")
+    assert status == 1
+    assert "note: RISE ran out of memory: lower batch_size" in err
+    assert "Attention" in out and "RISE" not in out
 
 
 def test_ctrl_c_ends_it(run, monkeypatch):

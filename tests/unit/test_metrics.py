@@ -21,6 +21,14 @@ def test_the_share_of_positive_energy_on_the_mask_beside_what_a_uniform_map_has(
     assert GAME.measure(heat(3, -5), np.array([[True, False]])).value == 1
 
 
+def test_chance_is_what_a_uniform_map_has_where_the_model_sees_a_part_of_the_image_alone():
+    grid = Grid(1, 2, (1.0, 0.0, 3.0, 1.0), (4, 1))  # the middle half
+    crop = HeatMap(np.array([[3, 1]], np.float32), grid, "made", (0,))
+    score = GAME.measure(crop, np.array([[False, True, False, False]]))
+    assert (score.value, score.chance) == (0.75, 0.5)
+    assert GAME.measure(crop, np.array([[True, False, False, False]])).chance == 0
+
+
 @pytest.mark.parametrize(
     ("values", "mask", "status"),
     [
