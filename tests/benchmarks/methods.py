@@ -63,7 +63,7 @@ def asked(shape, tokens, *, device, dtype, threads):
 
 
 def measure(names, shape, tokens, repeats, *, smoke, **how):
-    """Methods on one answer, in this process: medians over ``repeats``; the peak is that of their own and shared work."""
+    """Methods on one answer, in this process: medians over ``repeats``; the peak is that of shared and own work."""
     from dexar_widgets import attributions
 
     again = asked(shape, tokens, **how)
@@ -135,8 +135,8 @@ def gates(found, common, pairs):
     saved = sum(found[name]["answer"] + found[name]["shared"] for name in TEN) - together["answer"] - together["shared"]
     limit = single - saved
     print(
-        f"all ten at once {together['seconds']:.1f} s; alone they take {single:.1f} s, of which {saved:.1f} s are answers "
-        f"and passes that they share: {limit:.1f} s are left (limit, with {SLACK:.0%} for what two runs differ by)"
+        f"all ten at once {together['seconds']:.1f} s; alone they take {single:.1f} s, of which {saved:.1f} s are "
+        f"answers and passes that they share: {limit:.1f} s are left (limit, + {SLACK:.0%} as two runs differ by)"
     )
     found["all ten"], found["by turns"] = together, turns
     return ratio <= 1.1 and together["seconds"] <= limit * (1 + SLACK)
