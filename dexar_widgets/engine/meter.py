@@ -1,5 +1,7 @@
 """What work on a model costs: seconds, memory at its peak, passes through the model."""
 
+import ctypes
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -53,6 +55,8 @@ def now(vlm: "VLM") -> float:
     """A clock that waits for the accelerators."""
     for device in _accelerators(vlm):
         torch.cuda.synchronize(device)
+    if vlm.device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter()
 
 
@@ -89,11 +93,19 @@ def _peak_anew(devices: list[torch.device]) -> int | None:
         for device in devices:
             torch.cuda.reset_peak_memory_stats(device)
         return sum(torch.cuda.memory_allocated(device) for device in devices)
+    _give_back()
     try:
         (_PROCESS / "clear_refs").write_text("5")
     except OSError:
         return None
     return _resident("VmRSS")
+
+
+def _give_back() -> None:
+    """Have the C library return what was freed: memory that it keeps for later would hide what is needed anew."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # glibc alone has it
+        trim(0)
 
 
 def _peak(devices: list[torch.device]) -> int | None:

@@ -3,6 +3,7 @@
 The outer path is α·x, from the mean colour to the image. On the inner one, for each of its images, the last block's
 attention (the one that is explained) is held fixed and multiplied by β. M_l is the mean over both of
 mean_h ReLU(∇A_l ⊙ A_l), for every layer; the map is row t of the product of all M_l + I, with rows scaled to sum 1.
+Each image passes through the model once; for each point of the inner path the last block alone runs again.
 
 Source: Barkan et al. (ICCV 2023), "IIA3"; read from the authors' code for vision transformers. ``target="answer"``
 takes the gradient of the summed log-probability and starts from all predicting rows; "step" takes each final logit.

@@ -29,6 +29,7 @@ PAPER = {
     "integrated_gradients": 8.2, "rise": 11.8, "iia": 15.3,
 }  # fmt: skip
 SMOKE = {"rise": {"n_masks": 4}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
+JUDGED = ("dexar", "dexar_use", "attention", "attn_grad", "rollout", "chefer_cam", "grad_cam", "tam")
 SLACK = 0.1
 FRESH = 2_000_000  # a scene's seed that neither training nor the model's own evaluation has used
 SLOW = ("chefer_cam", "integrated_gradients", "rise", "iia")
@@ -110,7 +111,7 @@ def costs(arguments, common):
     print(f"{'method':22}", *(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)), sep="")
     found = {}
     for name in names:
-        repeats = 1 if name in SLOW else common["repeats"]
+        repeats = 1 if name in SLOW and common["shape"] != "lab" else common["repeats"]
         one = found[name] = apart(common | {"names": [name], "repeats": repeats})
         ratio = one["seconds"] / found["attention"]["seconds"] if "attention" in found else float("nan")
         paper = f"{PAPER[name]:8.2f}{PAPER[name] / PAPER['attention']:12.2f}" if name in PAPER else f"{'–':>8}{'–':>12}"
@@ -129,7 +130,7 @@ def gates(found, common, pairs):
     turns = apart(line | {"repeats": pairs})
     ratio = turns["dexar ÷ attention"]
     print(f"\ndexar ÷ attention: {ratio:.3f}, the median of {pairs} pairs in one process (limit 1.1)")
-    together = apart(common | {"names": list(TEN), "repeats": 1})
+    together = apart(common | {"names": list(TEN), "repeats": common["repeats"] if common["shape"] == "lab" else 1})
     single = sum(found[name]["seconds"] for name in TEN)
     # nine answers are saved, and the pass of all but one of the three that take the whole of it, and of attention's
     saved = sum(found[name]["answer"] + found[name]["shared"] for name in TEN) - together["answer"] - together["shared"]
@@ -232,7 +233,7 @@ def main():
     }
     print(_machine(common), f"{common['shape']}, T = {common['tokens']}", sep="\n")
     if arguments.truth:
-        truth(arguments.truth, ["dexar", "dexar_use", "attention", "attn_grad", "rollout", "tam", "random", "uniform"])
+        truth(arguments.truth, [*JUDGED, "random"])
     else:
         found, held = costs(arguments, common)
         if arguments.json:
