@@ -130,7 +130,7 @@ def _pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
 def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(value, list):
         return tuple(_unpack(item, arrays) for item in value)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not value:
         return value
     if "array" in value:
         return arrays[value["array"]]

@@ -250,8 +250,7 @@ def _explained(
     """Ask and explain, with attention rows (where the model can give them), logit lens and patch norms."""
     from dexar_widgets import engine, verbs  # they need torch
 
-    configs: list[Any] = [module.config for module in vlm.anatomy.attentions]
-    rows = not any("flash" in str(config._attn_implementation) for config in configs)
+    rows = engine.shows_attention(vlm)
     e = verbs.explain(
         vlm,
         opened.image,

@@ -110,7 +110,7 @@ const digits = (value: number): string => String(Number(value.toPrecision(3)));
 export const COSTS: { label: string; title: string; say(spec: MethodSpec): string }[] = [
   {
     label: "Seconds",
-    title: "What the method takes by itself, the answer included",
+    title: "The answer, the pass that several methods can share, and the method’s own work",
     say: ({ seconds }) => digits(seconds),
   },
   {

@@ -4,6 +4,7 @@ import copy
 import functools
 
 import numpy as np
+import pytest
 import torch
 
 from dexar_widgets import engine, plugins, vlm
@@ -19,6 +20,9 @@ VARIANTS = {
     for family in plugins.names("families")
     for options in _OPTIONS.get(family, [{}])
 }
+_QUICK = ("llava mistral", "florence2")
+EACH = [pytest.param(variant, marks=[] if variant in _QUICK else pytest.mark.slow) for variant in VARIANTS]
+"""Every variant; two that differ most are quick tests, the others slow ones."""
 EXAMPLE = Example(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8), None)
 SHORT = engine.Decoding(max_new_tokens=6)
 

@@ -13,11 +13,12 @@ from dexar_widgets.families import llava
 from dexar_widgets.methods import Maps
 from dexar_widgets.metrics import Score
 
+pytestmark = pytest.mark.slow
+
 FEW = {"rise": {"n_masks": 3}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
 OWN = [(kind, name) for kind in conformance.KINDS for name in plugins.names(kind)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), OWN, ids=[name for _, name in OWN])
 def test_the_packages_own_plug_ins_hold(kind, name):
     module = conformance.load(name)

@@ -50,6 +50,7 @@ def _maps(handle, method):
     return dx.attribute(handle, cases.EXAMPLE.image, method=method, answer=SAID, **FEW.get(method, {})).maps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["llava mistral", "florence2"], indirect=True)
 def test_weights_offloaded_to_disk_give_every_methods_maps(folder, tmp_path):
     pytest.importorskip("accelerate")
@@ -62,6 +63,7 @@ def test_weights_offloaded_to_disk_give_every_methods_maps(folder, tmp_path):
     assert all(weight.is_meta for weight in offloaded.model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["llava mistral"], indirect=True)
 def test_weights_in_8_bits_give_nearly_every_methods_maps(folder):
     pytest.importorskip("optimum.quanto")

@@ -299,7 +299,7 @@ def test_attention_rows_are_left_out_with_a_notice_where_flash_attention_hides_t
 
     monkeypatch.setattr("dexar_widgets.verbs.explain", explain)
     module = SimpleNamespace(config=SimpleNamespace(_attn_implementation=attention))
-    vlm = SimpleNamespace(anatomy=SimpleNamespace(attentions=[module]))
+    vlm = SimpleNamespace(anatomy=SimpleNamespace(sublayers=lambda: [("self", module, None)]))
     opened = Opened(SCENE, "scene.png", ("Cropped.",))
     e = live._explained(vlm, opened, QUESTION, answer=None, max_new_tokens=5, on_word=print)
     assert asked["attention"] is kept

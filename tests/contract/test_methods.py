@@ -17,7 +17,7 @@ QUICK = {"rise": {"n_masks": 4}, "integrated_gradients": {"n_steps": 2}, "iia": 
 PER_STEP = QUICK | {name: QUICK[name] | {"target": "step"} for name in ("integrated_gradients", "iia")}
 CONTROLS = {name for name in NAMES if plugins.get("methods", name).CONTROL}
 RUNNING = sorted(set(NAMES) - CONTROLS)
-STATES = ["llava mistral", "paligemma 2", "florence2"]
+STATES = [*(pytest.param(variant, marks=pytest.mark.slow) for variant in ("llava mistral", "paligemma 2")), "florence2"]
 IMAGE = cases.EXAMPLE.image
 
 
@@ -42,7 +42,7 @@ def test_there_are_the_papers_methods_tam_the_controls_and_ours():
     assert CONTROLS == {"random", "uniform", "centre", "edges"}
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH)
 @pytest.mark.parametrize("method", NAMES)
 def test_a_method_gives_a_raw_map_per_token_and_leaves_the_model_as_it_was(method, variant):
     handle = cases.build(variant)
@@ -64,6 +64,7 @@ def test_a_method_gives_a_raw_map_per_token_and_leaves_the_model_as_it_was(metho
         assert whole.values == pytest.approx(found.maps.sum(0), abs=1e-5 * float(np.abs(found.maps).max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["llava", "florence2"])
 @pytest.mark.parametrize("method", NAMES)
 def test_some_steps_alone_have_the_maps_that_they_have_among_all(method, variant):
@@ -178,6 +179,7 @@ def test_another_error_stays_what_it_is(monkeypatch):
         attribute(handle, "tam")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RUNNING)
 def test_a_frozen_model_and_inference_mode_change_nothing(method):
     handle = cases.build("florence2")
@@ -188,6 +190,7 @@ def test_a_frozen_model_and_inference_mode_change_nothing(method):
         assert np.array_equal(attribute(handle, method).maps, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("method", RUNNING)
 def test_half_precision_gives_nearly_the_same_maps(method, dtype):
@@ -201,6 +204,7 @@ def test_half_precision_gives_nearly_the_same_maps(method, dtype):
     assert np.corrcoef(one, other)[0, 1] > 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RUNNING)
 def test_inside_a_job_a_method_tells_how_far_it_is_and_stops_before_the_next_layer(method):
     handle = cases.build("paligemma 1")

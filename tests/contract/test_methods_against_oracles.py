@@ -41,7 +41,7 @@ class Case:
         return rows.detach().numpy()[:, visual_tokens(self.layout)]
 
 
-@pytest.fixture(scope="module", params=cases.VARIANTS)
+@pytest.fixture(scope="module", params=cases.EACH)
 def case(request):
     return Case(request.param)
 

@@ -54,6 +54,7 @@ class Passes:
             one.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["llava", "florence2"])
 @pytest.mark.parametrize("method", RUNNING)
 def test_the_passes_that_are_told_are_those_that_torch_sees(method, variant):

@@ -6,6 +6,8 @@ import pytest
 import dexar_widgets as dx
 from dexar_widgets.methods import rise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lab():
@@ -37,7 +39,6 @@ def test_integrated_gradients_come_nearer_to_completeness_with_more_steps(lab):
     assert errors[2] < 0.15
 
 
-@pytest.mark.slow
 def test_two_draws_of_rise_agree_the_better_the_more_masks(lab):
     step = lab.steps_of("butterfly")[0]
 
