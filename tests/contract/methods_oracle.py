@@ -127,7 +127,8 @@ def iia(model, request, generation, steps, *, target, images=6, attentions=6):
         ]
         reached = product(parts, where.size)
         rows = where.row + generation.positions[[steps[place] for place in group]]
-        maps.append(reached[rows].sum(0))
+        maps.append(reached[rows].sum(0).detach())
+    heard.maps, heard.model, heard.last = [], None, None  # the registered function stays
     return torch.stack(maps)
 
 
