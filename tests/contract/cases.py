@@ -20,9 +20,15 @@ VARIANTS = {
     for family in plugins.names("families")
     for options in _OPTIONS.get(family, [{}])
 }
-_QUICK = ("llava mistral", "florence2")
-EACH = [pytest.param(variant, marks=[] if variant in _QUICK else pytest.mark.slow) for variant in VARIANTS]
-"""Every variant; two that differ most are quick tests, the others slow ones."""
+
+
+def _slow_but(*quick):
+    return [pytest.param(variant, marks=[] if variant in quick else pytest.mark.slow) for variant in VARIANTS]
+
+
+EACH = _slow_but("llava mistral", "florence2")
+"""Every variant; the two that differ most are quick tests, the others slow ones."""
+ONE = _slow_but("florence2")
 EXAMPLE = Example(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8), None)
 SHORT = engine.Decoding(max_new_tokens=6)
 

@@ -122,6 +122,7 @@ def test_a_callers_gradient_mode_changes_nothing(variant, mode):
         assert np.array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_another_thread_on_the_same_model_gets_what_it_would_have_got(variant):
     handle = cases.build(variant)

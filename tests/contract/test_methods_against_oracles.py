@@ -127,6 +127,7 @@ def test_integrated_gradients_are_captums(case, target):
     agree(found[:, cells], np.stack(expected), 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["answer", "step"])
 def test_iia_is_that_of_a_loop_with_the_last_map_replaced(case, target):
     model = oracle.twin(case.handle)

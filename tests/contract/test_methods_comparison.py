@@ -85,6 +85,7 @@ def test_a_pass_costs_what_the_method_says():
     assert passes["iia"] == (2 * steps, 4 * steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["llava mistral", "florence2"])
 def test_a_comparison_gives_what_the_methods_give_alone_for_one_answer_and_one_look_at_the_image(variant):
     handle = cases.build(variant)

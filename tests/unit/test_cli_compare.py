@@ -185,6 +185,7 @@ def attribute(subject, options):
 '''
 
 
+@pytest.mark.slow
 def test_a_method_in_a_file_is_checked(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(METHOD)

@@ -427,6 +427,7 @@ def saved(explorer) -> int:
     return len(json.dumps([states, data]).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grid", "size", "sources"),
     [((3, 4), (40, 30), 1), ((24, 24), (500, 500), 1), ((24, 24), (2400, 1800), 1), ((12, 12), (1200, 1200), 3)],

@@ -101,6 +101,7 @@ def test_exact_counts_only_answers_that_are_right_in_every_token(learner: Learne
     assert sum(right for right, _ in counts.values()) == 0  # an untrained model
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     reference = Learner("llava", MICRO)

@@ -59,6 +59,7 @@ def test_an_opening_reads_each_steps_image_once_for_its_maps_and_once_for_its_fi
     assert sides.count(cells) == 2
 
 
+@pytest.mark.slow
 def test_fifty_steps_of_a_7b_model_open_with_less_than_4_mb():
     e = build(steps=50, layers=32, heads=32, grid=(24, 24), keep="summary", pieces=[" word"] * 50)
     document, payload = wire.document([e])
