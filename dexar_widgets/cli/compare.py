@@ -79,7 +79,7 @@ def compare(
     from dexar_widgets.images import open_image
 
     open_image(image)  # a bad image or option is told before a model is loaded
-    _refuse_unknown(names, given)
+    compared = _known(names, given)
     vlm = choices.load(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     wanted = {"methods": names, "options": given, "answer": answer}
     e = _compared(vlm, image, prompt, max_new_tokens, wanted)
@@ -92,7 +92,7 @@ def compare(
         _tell(e)
         if output is not None:
             line("written", str(output.resolve()))
-    if names is not None and set(names) - set(e.attributions):
+    if set(compared) - set(e.attributions):
         raise typer.Exit(1)
 
 
@@ -123,10 +123,11 @@ def _refuse_unused(suffix: str | None, **given: object) -> None:
             raise ValueError(f"--{name} is for {' and '.join(meant[name])}, and -o names none.{there}")
 
 
-def _refuse_unknown(names: list[str] | None, given: dict[str, dict[str, Any]]) -> None:
+def _known(names: list[str] | None, given: dict[str, dict[str, Any]]) -> list[str]:
+    """The methods that are to be compared, all of them by default; unknown names and options are refused."""
     from dexar_widgets import attributions
 
-    attributions.options_of_all(attributions.every_method() if names is None else names, given)
+    return list(attributions.options_of_all(attributions.every_method() if names is None else names, given))
 
 
 def _compared(vlm: "VLM", image: Path, prompt: str | None, tokens: int, wanted: dict[str, Any]) -> "Explanation":

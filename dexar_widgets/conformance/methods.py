@@ -34,7 +34,12 @@ def checks(module: ModuleType, options: Mapping[str, Any]) -> Iterator[Attempt]:
     yield "Options is a frozen dataclass with a default for each", partial(_options, module)
     for name in plugins.names("families"):
         for what, check in _ON_A_MODEL.items():
-            yield f"{name}: {what}", partial(check, partial(_run, module, options), _asked(name))
+            yield f"{name}: {what}", partial(_on_family, check, partial(_run, module, options), name)
+
+
+def _on_family(check: Callable[[Run, Asked], str | None], run: Run, family: str) -> str | None:
+    """A family that cannot make its tiny model is a finding, like whatever else goes wrong."""
+    return check(run, _asked(family))
 
 
 def _facts(module: ModuleType) -> str:

@@ -66,12 +66,6 @@ class Subject:
         """The prompt's layout: every visual token is there."""
         return self.request.layout
 
-    @property
-    def targets(self) -> list[int]:
-        """The ids of the explained tokens."""
-        generation = self.answer.generation
-        return [int(token) for token in generation.ids[generation.positions[list(self.steps)]]]
-
     @cached_property
     def passed(self) -> engine.Pass:
         """The engine's pass, with the attention rows if some method needs them."""

@@ -155,6 +155,18 @@ def test_what_fits_into_memory_is_told_beside_what_does_not(run, monkeypatch):
     assert "Attention" in out and "RISE" not in out
 
 
+def test_what_is_left_out_of_all_methods_is_a_partial_failure_too(run, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("dexar_widgets.attributions.every_method", lambda: ("rise", "attention"))
+    monkeypatch.setattr("dexar_widgets.verbs.every_method", lambda: ("rise", "attention"))
+    monkeypatch.setattr(plugins.get("methods", "rise"), "attribute", fail)
+    status, out, err = run()
+    assert (status, "Attention" in out) == (1, True)
+    assert "RISE ran out of memory" in err
+
+
 def test_ctrl_c_ends_it(run, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
