@@ -52,7 +52,8 @@ def ask(
         said = engine.answer(vlm, request, answer=answer, decoding=decoding, on_word=on_word)
     every = tuple(range(len(said.generation)))
     chosen = every if steps is None else pick_steps(said.generation, every, steps)
-    notices = (*opened.notices, *request.notices, *_lab_notices(vlm, opened.image))
+    said_of_prompt = () if vlm.is_lab else request.notices  # about what the published checkpoints were trained on
+    notices = (*opened.notices, *said_of_prompt, *_lab_notices(vlm, opened.image))
     for notice in notices:
         _log.warning(notice)
     provenance = vlm.provenance() | {

@@ -9,30 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dexar_widgets.lab.recognise import is_lab_scene
-    from dexar_widgets.lab.scenes import Background, Scene, SceneObject, Specification, render, scene
+    from dexar_widgets.lab.scenes import Background, Prop, Scene, SceneObject, Specification, render, scene
+    from dexar_widgets.lab.stories import STORIES, crowd, story
 
 __all__ = [
     "CHECKPOINTS",
+    "STORIES",
     "Background",
+    "Prop",
     "Scene",
     "SceneObject",
     "Specification",
+    "crowd",
     "is_lab_scene",
     "render",
     "scene",
+    "story",
 ]
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """One folder per shipped model, in the layout of ``save_pretrained``."""
 
 _MODULES = {
+    "STORIES": "stories",
     "Background": "scenes",
+    "Prop": "scenes",
     "Scene": "scenes",
     "SceneObject": "scenes",
     "Specification": "scenes",
     "is_lab_scene": "recognise",
     "render": "scenes",
     "scene": "scenes",
+    "crowd": "stories",
+    "story": "stories",
 }
 
 

@@ -1,41 +1,33 @@
-"""Training batches: a pure function of (recipe, step). No model code, so that a worker process stays light.
+"""Training batches: scenes drawn on the fly, each with several dialogues packed behind one image.
 
-An image enters a row once; several short dialogues about it follow as segments that see the image and
-themselves, with positions that restart, so that each segment is what `generate` will meet alone.
+Every segment (a question and its answer) sees the image and itself only, and counts its positions from the image on:
+the model reads each as if it stood alone. Where image and question see each other in both directions that holds only
+for one segment a row; such a model is trained on packed rows first, with an image that sees no question, and on
+single ones at the end (`Recipe.packed`).
 """
 
 import random
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
+from dexar_widgets.lab.chance import specification, with_props
+from dexar_widgets.lab.faults import FAULTS, Planted
 from dexar_widgets.lab.language import KINDS, Turn, ask, caption_turn
 from dexar_widgets.lab.recipes import Recipe
 from dexar_widgets.lab.scenes import coverage, draw
-from dexar_widgets.lab.specifications import Specification, specification
-from dexar_widgets.lab.tokens import build_tokenizer
+from dexar_widgets.lab.specifications import Specification
+from dexar_widgets.lab.templates import GRID, IGNORE, TEMPLATES, Packer
 from dexar_widgets.lab.world import CLASSES, COLOURS, MODEL_SIZE
 
-__all__ = [
-    "IGNORE",
-    "Batch",
-    "Packer",
-    "draw_ahead",
-    "model_pixels",
-    "patch_labels",
-    "training_batch",
-    "validation_batch",
-]
+__all__ = ["Batch", "draw_ahead", "model_pixels", "patch_labels", "training_batch", "validation_batch"]
 
-IGNORE = -100
-GRID = 12
 TRAINING_SEEDS = 1 << 40
 """Training draws its scenes from seeds at and above this; smaller seeds are never trained on."""
 VALIDATION_SEEDS = 1 << 36
@@ -46,76 +38,132 @@ _DRAWN_SIZES = (96, 192, 384)
 
 @dataclass(frozen=True)
 class Batch:
-    """Arrays of one step. ``segment`` is 0 for the shared image prefix and −1 for padding."""
+    """Arrays of one step.
+
+    ``segment`` is 0 for the shared prefix and −1 for padding; ``prompt`` is true for prefix and questions. ``scene``
+    is each row's scene. An encoder–decoder model has its answers in rows of their own: ``answer_row`` and
+    ``answer_segment`` say where their question is. Else the answers are in the rows themselves.
+    ``turn`` numbers the answers' tokens by turn, −1 elsewhere, and ``kinds`` names each turn's kind.
+    """
 
     pixels: UInt8[np.ndarray, "scene height width 3"]
     patch_class: Int64[np.ndarray, "scene patch"]
     patch_colour: Int64[np.ndarray, "scene patch"]
-    ids: Int64[np.ndarray, "scene token"]
-    positions: Int64[np.ndarray, "scene token"]
-    segment: Int64[np.ndarray, "scene token"]
-    labels: Int64[np.ndarray, "scene token"]
-    weights: Float32[np.ndarray, "scene token"]
-    kinds: tuple[tuple[str, ...], ...] = ()
+    scene: Int64[np.ndarray, " row"]
+    ids: Int64[np.ndarray, "row token"]
+    positions: Int64[np.ndarray, "row token"]
+    segment: Int64[np.ndarray, "row token"]
+    prompt: Bool[np.ndarray, "row token"]
+    answer_row: Int64[np.ndarray, " answer"]
+    answer_segment: Int64[np.ndarray, " answer"]
+    answers: Int64[np.ndarray, "answer word"]
+    labels: Int64[np.ndarray, "answer word"]
+    weights: Float32[np.ndarray, "answer word"]
+    turn: Int64[np.ndarray, "answer word"]
+    kinds: tuple[str, ...]
+    single: bool
 
 
-class Packer:
-    """Turns dialogues into token rows, word by word, each word tokenised once."""
+@dataclass
+class _Row:
+    """One row of tokens while it grows; each list has one entry per token."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._tokenizer = tokenizer
-        self._tokens = lru_cache(maxsize=None)(self._tokenise)
-        self.image = tokenizer.convert_tokens_to_ids("<image>")
-        self.end = tokenizer.eos_token_id
-        head, tail = self._tokens("USER: "), self._tokens("\n")
-        self.prefix = [tokenizer.bos_token_id, *head, *[self.image] * GRID**2, *tail]
-        self.first_image = 1 + len(head)
+    ids: list[int]
+    positions: list[int]
+    segment: list[int]
+    prompt: list[bool]
+    labels: list[int]
+    weights: list[float]
+    turn: list[int]
 
-    def _tokenise(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+    @classmethod
+    def of(cls, ids: Sequence[int]) -> "_Row":
+        """A row that begins with these, as prefix."""
+        n = len(ids)
+        return cls(list(ids), list(range(n)), [0] * n, [True] * n, [IGNORE] * n, [0.0] * n, [-1] * n)
 
-    def segment(self, turn: Turn, role_weights: Mapping[str, float]) -> tuple[list[int], list[int], list[float]]:
-        """(ids, labels, weights) of one dialogue after the image."""
-        words = turn.question.split(" ")
-        question = [token for i, word in enumerate(words) for token in self._tokens(" " * bool(i) + word)]
-        question += self._tokens(" ASSISTANT:")
-        answer: list[int] = []
-        weights: list[float] = []
-        for mark in turn.answer.marks:
-            tokens = self._tokens(mark.word if mark.word in ",." else " " + mark.word)
-            answer += tokens
-            weights += [role_weights.get(mark.role, 1.0)] * len(tokens)
-        labels = [IGNORE] * len(question) + answer + [self.end]
-        return (
-            question + answer + [self.end],
-            labels,
-            [0.0] * len(question) + weights + [role_weights.get("filler", 1.0)],
-        )
+    def read(self, ids: Sequence[int], segment: int, first: int) -> None:
+        """Add tokens of a question at positions from ``first`` on."""
+        n = len(ids)
+        self._add(ids, range(first, first + n), segment, prompt=True, labels=[IGNORE] * n, weights=[0.0] * n, turn=-1)
 
-    def rows(self, dialogues: list[list[Turn]], role_weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """The token arrays of `Batch`, padded to a multiple of 8."""
-        rows = [self._row(turns, role_weights) for turns in dialogues]
-        length = -(-max(len(row[0]) for row in rows) // 8) * 8
-        names = (("ids", 0), ("positions", 0), ("segment", -1), ("labels", IGNORE), ("weights", 0.0))
-        return {
-            name: np.array(
-                [row[i] + [blank] * (length - len(row[i])) for row in rows], np.float32 if i == 4 else np.int64
-            )
-            for i, (name, blank) in enumerate(names)
-        }
+    def say(self, ids: Sequence[int], segment: int, first: int, weights: Sequence[float], turn: int) -> None:
+        """Add tokens of an answer."""
+        n = len(ids)
+        self._add(ids, range(first, first + n), segment, prompt=False, labels=ids, weights=weights, turn=turn)
 
-    def _row(self, turns: list[Turn], role_weights: Mapping[str, float]) -> tuple[list, list, list, list, list]:  # type: ignore[type-arg]
-        start = len(self.prefix)
-        ids, positions, segment = list(self.prefix), list(range(start)), [0] * start
-        labels, weights = [IGNORE] * start, [0.0] * start
-        for number, turn in enumerate(turns, 1):
-            more, targets, values = self.segment(turn, role_weights)
-            ids += more
-            positions += range(start, start + len(more))
-            segment += [number] * len(more)
-            labels += targets
-            weights += values
-        return ids, positions, segment, labels, weights
+    def _add(
+        self,
+        ids: Sequence[int],
+        positions: range,
+        segment: int,
+        *,
+        prompt: bool,
+        labels: Sequence[int],
+        weights: Sequence[float],
+        turn: int,
+    ) -> None:
+        self.ids += ids
+        self.positions += positions
+        self.segment += [segment] * len(ids)
+        self.prompt += [prompt] * len(ids)
+        self.labels += labels
+        self.weights += weights
+        self.turn += [turn] * len(ids)
+
+
+def pack(
+    packer: Packer, dialogues: Sequence[Sequence[Turn]], role_weights: Mapping[str, float], *, single: bool
+) -> dict[str, Any]:
+    """The token arrays of `Batch`: one row per scene, or one per turn if ``single``."""
+    groups = [(scene, [turn]) for scene, turns in enumerate(dialogues) for turn in turns]
+    if not single:
+        groups = [(scene, list(turns)) for scene, turns in enumerate(dialogues)]
+    encoder, start = packer.template.encoder, len(packer.prefix)
+    rows: list[_Row] = []
+    answers: list[_Row] = []
+    where: list[tuple[int, int]] = []
+    kinds: list[str] = []
+    for number, (_, turns) in enumerate(groups):
+        row = _Row.of(packer.prefix)
+        for segment, turn in enumerate(turns, 1):
+            written = packer.write(turn, role_weights)
+            row.read(written.question, segment, start)
+            if encoder:
+                answer = _Row.of([packer.start])
+                answer.say(written.answer, 0, 1, written.weights, len(kinds))
+                answers.append(answer)
+                where.append((number, segment))
+            else:
+                row.say(written.answer, segment, start + len(written.question), written.weights, len(kinds))
+            kinds.append(turn.kind)
+        rows.append(row)
+    if not encoder:
+        answers, where = rows, [(number, 0) for number in range(len(rows))]
+    place = np.array(where, np.int64)
+    return {
+        "scene": np.array([scene for scene, _ in groups], np.int64),
+        "ids": _padded([row.ids for row in rows], 0, np.int64),
+        "positions": _padded([row.positions for row in rows], 0, np.int64),
+        "segment": _padded([row.segment for row in rows], -1, np.int64),
+        "prompt": _padded([row.prompt for row in rows], 0, np.bool_),
+        "answer_row": place[:, 0],
+        "answer_segment": place[:, 1],
+        "answers": _padded([row.ids for row in answers], 0, np.int64),
+        "labels": _padded([row.labels for row in answers], IGNORE, np.int64),
+        "weights": _padded([row.weights for row in answers], 0, np.float32),
+        "turn": _padded([row.turn for row in answers], -1, np.int64),
+        "kinds": tuple(kinds),
+        "single": single,
+    }
+
+
+def _padded(rows: Sequence[Sequence[float]], blank: int, kind: type) -> Shaped[np.ndarray, "row token"]:
+    length = -(-max(map(len, rows)) // 8) * 8  # so that few lengths occur
+    table: Shaped[np.ndarray, "row token"] = np.full((len(rows), length), blank, kind)
+    for row, values in zip(table, rows, strict=True):
+        row[: len(values)] = values
+    return table
 
 
 def model_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
@@ -131,7 +179,8 @@ def patch_labels(spec: Specification) -> tuple[Int64[np.ndarray, " patch"], Int6
     for thing in spec.objects:
         covered = coverage(thing, MODEL_SIZE).reshape(GRID, MODEL_SIZE // GRID, GRID, -1).mean((1, 3))
         here = covered > most
-        names[here], colours[here] = 1 + CLASSES.index(thing.name), 1 + list(COLOURS).index(thing.colour)
+        if thing.opacity == 1:  # a faint object is the language model's to find, or not
+            names[here], colours[here] = 1 + CLASSES.index(thing.name), 1 + list(COLOURS).index(thing.colour)
         most = np.maximum(most, covered)
     return names.ravel(), colours.ravel()
 
@@ -142,18 +191,19 @@ def _assemble(
     sizes: list[int],
     dialogues: list[list[Turn]],
     role_weights: Mapping[str, float],
+    *,
+    single: bool,
 ) -> Batch:
     pixels = np.stack([model_pixels(draw(spec, size)) for spec, size in zip(specs, sizes, strict=True)])
     patches = [patch_labels(spec) for spec in specs]
     classes, colours = (np.stack(column) for column in zip(*patches, strict=True))
-    kinds = tuple(tuple(turn.kind for turn in turns) for turns in dialogues)
-    return Batch(pixels, classes, colours, **packer.rows(dialogues, role_weights), kinds=kinds)
+    return Batch(pixels, classes, colours, **pack(packer, dialogues, role_weights, single=single))
 
 
-def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification) -> list[Turn]:
+def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification, segments: int) -> list[Turn]:
     kinds, weights = zip(*recipe.questions, strict=True)
-    turns = [caption_turn(rng, spec)]
-    while len(turns) < recipe.segments:
+    turns = [caption_turn(rng, spec)] if segments > 2 else []
+    while len(turns) < segments:
         if rng.random() < recipe.captions:
             turns.append(caption_turn(rng, spec))
             continue
@@ -167,23 +217,36 @@ def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification) -> list[
 def training_batch(packer: Packer, recipe: Recipe, step: int) -> Batch:
     """The batch of one step; the warm-up needs no words, and its rows hold a single caption."""
     warm = step < recipe.warm_up_steps
-    progress = 1.0 if warm else recipe.progress(step)
-    numbers = next(weights for until, weights in recipe.curriculum if progress <= until)
+    single = not warm and recipe.single_at(step)
     rng = random.Random(recipe.seed * 1_000_003 + step)
-    specs = []
-    for place in range(recipe.scenes_at(step)):
-        seed = TRAINING_SEEDS * recipe.seed + step * 64 + place
-        objects = rng.choices(range(1, len(numbers) + 1), numbers)[0]
-        specs.append(specification(seed, objects=objects, same_class=recipe.same_class, same_colour=recipe.same_colour))
+    specs = [_scene(rng, recipe, step, place) for place in range(recipe.scenes_at(step))]
     sizes = [rng.choice(_DRAWN_SIZES) for _ in specs]
-    dialogues = [[caption_turn(rng, spec)] if warm else _dialogues(rng, recipe, spec) for spec in specs]
-    return _assemble(packer, specs, sizes, dialogues, recipe.weights_at(step))
+    planted = [Planted(spec, spec) if recipe.fault is None else FAULTS[recipe.fault].plant(rng, spec) for spec in specs]
+    segments = recipe.segments_single if single else recipe.segments
+    dialogues = [
+        [caption_turn(rng, pair.told)] if warm else _dialogues(rng, recipe, pair.told, segments) for pair in planted
+    ]
+    drawn = [pair.drawn for pair in planted]
+    return _assemble(packer, drawn, sizes, dialogues, dict(recipe.word_weights), single=single)
 
 
-def draw_ahead(queue: Any, recipe: Recipe, first: int, last: int) -> None:
+def _scene(rng: random.Random, recipe: Recipe, step: int, place: int) -> Specification:
+    progress = 1.0 if step < recipe.warm_up_steps else recipe.progress(step)
+    numbers = next(weights for until, weights in recipe.curriculum if progress <= until)
+    spec = specification(
+        TRAINING_SEEDS * recipe.seed + step * 64 + place,
+        objects=rng.choices(range(1, len(numbers) + 1), numbers)[0],
+        same_class=recipe.same_class,
+        same_colour=recipe.same_colour,
+        same_group=recipe.same_group,
+    )
+    return with_props(rng, spec)
+
+
+def draw_ahead(queue: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, first: int, last: int) -> None:
     """Put the batches of steps ``first`` … ``last`` − 1 into a queue: the body of the worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
-    packer = Packer(build_tokenizer())
+    packer = Packer(tokenizer, TEMPLATES[recipe.family])
     for step in range(first, last):
         queue.put(training_batch(packer, recipe, step))
 
@@ -196,4 +259,4 @@ def validation_batch(packer: Packer, *, first: int, count: int, objects: int) ->
         [caption_turn(rng, spec), *(turn for kind in KINDS if (turn := ask(rng, spec, kind)) is not None)]
         for spec in specs
     ]
-    return _assemble(packer, specs, [384] * count, dialogues, {})
+    return _assemble(packer, specs, [384] * count, dialogues, {}, single=packer.template.both_ways)

@@ -1,7 +1,7 @@
 """``python -m dexar_widgets.lab.evaluate llava``: how often an embedded model is right, on scenes never trained on.
 
-Every answer is generated (greedy) from 384-pixel scenes through the model's own processor and chat
-template. Prints a table; writes ``evaluation.json`` and the model card beside the weights.
+Every answer is generated (greedy) from 384-pixel scenes through the model's own processor and its family's
+prompt. Prints a table; writes ``evaluation.json`` and the model card beside the weights.
 """
 
 import argparse
@@ -10,25 +10,25 @@ import math
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.card import write_card
+from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.language import KINDS, Kind, Turn, ask, caption_turn, parse_caption
 from dexar_widgets.lab.scenes import draw
-from dexar_widgets.lab.specifications import Specification, specification
+from dexar_widgets.lab.specifications import Specification
 from dexar_widgets.lab.world import MAX_OBJECTS
+from dexar_widgets.vlm import VLM, load
 
-__all__ = ["Accuracy", "evaluate", "wilson"]
+__all__ = ["Accuracy", "answers_to", "evaluate", "wilson"]
 
 SEEDS = 10_000_000
 """First seed of the evaluation scenes; training and validation seeds start at 2³⁶."""
@@ -70,15 +70,15 @@ def wilson(right: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def evaluate(model: Any, processor: Any, *, n: int = 500, first_seed: int = SEEDS) -> list[Accuracy]:
+def evaluate(vlm: VLM, *, n: int = 500, first_seed: int = SEEDS) -> list[Accuracy]:
     """Accuracy of every task on ``n`` scenes each."""
     results = []
     for objects, gate in _CAPTION_GATES.items():
         cases = islice(_captions(first_seed + objects * 1_000_000, objects), n)
-        results.append(_measure(model, processor, f"caption, {objects} object{'s' * (objects > 1)}", cases, gate))
+        results.append(_measure(vlm, f"caption, {objects} object{'s' * (objects > 1)}", cases, gate))
     for index, kind in enumerate(KINDS):
         cases = islice(_questions(first_seed + (10 + index) * 1_000_000, kind), n)
-        results.append(_measure(model, processor, kind, cases, _QUESTION_GATE))
+        results.append(_measure(vlm, kind, cases, _QUESTION_GATE))
     return results
 
 
@@ -90,18 +90,17 @@ def _captions(seed: int, objects: int) -> Iterator[tuple[Specification, Turn]]:
 
 def _questions(seed: int, kind: Kind) -> Iterator[tuple[Specification, Turn]]:
     for number in count(seed):
-        spec = specification(number, objects=number % MAX_OBJECTS + 1)
+        same_group = 1.0 if kind == "group" else 0.0  # else the question hardly ever arises
+        spec = specification(number, objects=number % MAX_OBJECTS + 1, same_group=same_group)
         turn = ask(random.Random(number), spec, kind)
         if turn is not None:
             yield spec, turn
 
 
-def _measure(
-    model: Any, processor: Any, task: str, cases: Iterator[tuple[Specification, Turn]], gate: float
-) -> Accuracy:
+def _measure(vlm: VLM, task: str, cases: Iterator[tuple[Specification, Turn]], gate: float) -> Accuracy:
     right = exact = n = 0
     while chunk := list(islice(cases, _BATCH)):
-        answers = _generate(model, processor, chunk)
+        answers = answers_to(vlm, chunk)
         for (_, turn), answer in zip(chunk, answers, strict=True):
             same = answer == turn.answer.text
             pairs = sorted(parse_caption(answer)) == sorted(parse_caption(turn.answer.text))
@@ -112,20 +111,16 @@ def _measure(
 
 
 @torch.no_grad()
-def _generate(model: Any, processor: Any, cases: list[tuple[Specification, Turn]]) -> list[str]:
-    texts = [
-        processor.apply_chat_template(
-            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": turn.question}]}],
-            add_generation_prompt=True,
-        )
-        for _, turn in cases
-    ]
-    processor.tokenizer.padding_side = "left"
-    inputs = processor(images=[draw(spec, 384) for spec, _ in cases], text=texts, return_tensors="pt", padding=True)
-    inputs.pop("token_type_ids", None)
-    ids = model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
-    new = ids[:, inputs["input_ids"].shape[1] :]
-    return [text.strip() for text in processor.batch_decode(new, skip_special_tokens=True)]
+def answers_to(vlm: VLM, cases: Sequence[tuple[Specification, Turn]]) -> list[str]:
+    """The greedy answers of an embedded model to one question about each scene, in one batch."""
+    texts = [vlm.family.prompt(vlm.processor, turn.question).text for _, turn in cases]
+    decodes_alone = vlm.model.config.is_encoder_decoder
+    vlm.tokenizer.padding_side = "right" if decodes_alone else "left"
+    inputs = vlm.processor(images=[draw(spec, 384) for spec, _ in cases], text=texts, return_tensors="pt", padding=True)
+    inputs.pop("labels", None)
+    ids = vlm.model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
+    new = ids[:, 0 if decodes_alone else inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in vlm.processor.batch_decode(new, skip_special_tokens=True)]
 
 
 def _table(results: list[Accuracy]) -> Table:
@@ -152,8 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not folder.is_dir():
         parser.error(f"{options.model} is neither a folder nor one of {sorted(p.name for p in CHECKPOINTS.iterdir())}")
     started = time.monotonic()
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    results = evaluate(model, AutoProcessor.from_pretrained(folder), n=options.scenes)
+    results = evaluate(load(folder), n=options.scenes)
     report = {
         "first_seed": SEEDS,
         "seconds": round(time.monotonic() - started, 1),

@@ -7,21 +7,28 @@ from itertools import pairwise
 from typing import Literal
 
 from dexar_widgets.lab.specifications import Specification
-from dexar_widgets.lab.world import CLASSES, COLOURS, LOOKALIKES, NUMBERS, plural
+from dexar_widgets.lab.world import CLASSES, COLOURS, GROUPS, LOOKALIKES, NUMBERS, plural
 
 __all__ = ["KINDS", "Answer", "Mark", "Turn", "ask", "caption", "caption_turn", "parse_caption"]
 
-Role = Literal["class", "colour", "background", "number", "side", "decision", "structure", "echo", "filler"]
-Kind = Literal["colour", "which", "count", "count-class", "yes-no", "background", "side"]
+Role = Literal["class", "colour", "group", "background", "number", "side", "decision", "structure", "echo", "filler"]
+Kind = Literal["colour", "which", "count", "count-class", "yes-no", "background", "side", "group"]
 
-CONTENT: frozenset[Role] = frozenset({"class", "colour", "background", "number", "side", "decision"})
+CONTENT: frozenset[Role] = frozenset({"class", "colour", "group", "background", "number", "side", "decision"})
 
 CAPTIONS: dict[str, tuple[str, ...]] = {
     "I see": ("What do you see?", "What can you see here?"),
     "There is": ("What is in this image?", "List the objects."),
-    "The image shows": ("Describe the image.", "Describe the picture.", "Classify the image."),
+    "The image shows": (
+        "Describe the image.",
+        "Describe the picture.",
+        "Classify the image.",
+        "Cap.",
+        "What does the image describe?",
+        "Describe in detail what is shown in the image.",
+    ),
 }
-"""How a caption begins, and the prompts that ask for that beginning."""
+"""How a caption begins, and the prompts that ask for that beginning; every family's default prompt is one."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,15 @@ class Mark:
     """One word (or punctuation mark) of an answer: ``text[start:stop]``.
 
     ``role`` ``structure`` depends on the image only through the number of objects or the next
-    word's sound, ``echo`` repeats the question, ``filler`` needs no image at all. ``object`` is the
-    index of the object meant, in the order of the specification.
+    word's sound, ``echo`` repeats the question, ``filler`` needs no image at all. ``objects`` are the
+    indices of the objects meant, in the order of the specification: several for a word such as "animals".
     """
 
     word: str
     start: int
     stop: int
     role: Role
-    object: int | None = None
+    objects: tuple[int, ...] = ()
 
     @property
     def content(self) -> bool:
@@ -69,11 +76,11 @@ class _Writer:
         self.text = ""
         self.marks: list[Mark] = []
 
-    def write(self, words: str, role: Role = "filler", thing: int | None = None) -> "_Writer":
+    def write(self, words: str, role: Role = "filler", *things: int) -> "_Writer":
         for word in words.split():
             start = len(self.text) + bool(self.text and word not in ",.")
             self.text += " " * (start - len(self.text)) + word
-            self.marks.append(Mark(word, start, len(self.text), role, thing))
+            self.marks.append(Mark(word, start, len(self.text), role, things))
         return self
 
     def object(self, spec: Specification, index: int, *, colour: bool = True, capital: bool = False) -> "_Writer":
@@ -167,16 +174,18 @@ def _count_class(rng: random.Random, spec: Specification, hard: float) -> Turn |
     else:  # each count that occurs is as likely as the others
         count = rng.choice(sorted({names.count(name) for name in names}))
         name = rng.choice(sorted({name for name in names if names.count(name) == count}))
-    writer = _Writer().write("I count").write(_number(names.count(name)), "number").write(".")
+    named = tuple(index for index, other in enumerate(names) if other == name)
+    writer = _Writer().write("I count").write(_number(len(named)), "number", *named).write(".")
     return Turn(f"How many {plural(name)} are there?", writer.answer(), "count-class")
 
 
 def _yes_no(rng: random.Random, spec: Specification, hard: float) -> Turn | None:
     names = [thing.name for thing in spec.objects]
     if rng.random() < 0.5:
-        index = rng.randrange(len(names))
-        name, thing = names[index], index if names.count(names[index]) == 1 else None
-        writer = _Writer().write("Yes", "decision").write(", there is").write(_article(name)).write(name, "echo", thing)
+        name = names[rng.randrange(len(names))]
+        named = tuple(index for index, other in enumerate(names) if other == name)
+        writer = _Writer().write("Yes", "decision", *named).write(", there is")
+        writer.write(_article(name)).write(name, "echo", *named)
     else:
         name = _absent(rng, names, hard)
         writer = _Writer().write("No", "decision").write(", there is no").write(name, "echo")
@@ -197,6 +206,16 @@ def _side(rng: random.Random, spec: Specification, hard: float) -> Turn | None: 
     return Turn(question, writer.answer(), "side")
 
 
+def _group(rng: random.Random, spec: Specification, hard: float) -> Turn | None:  # noqa: ARG001
+    names = {thing.name for thing in spec.objects}
+    word = next((group for group, members in GROUPS.items() if names <= set(members)), None)
+    if word is None or len(spec.objects) < 2:
+        return None
+    question = rng.choice(("What kind of things are these?", "What do these things have in common?"))
+    writer = _Writer().write("They are").write(word, "group", *range(len(spec.objects)))
+    return Turn(question, writer.write(".").answer(), "group")
+
+
 _QUESTIONS: dict[Kind, Callable[[random.Random, Specification, float], Turn | None]] = {
     "colour": _colour,
     "which": _which,
@@ -205,6 +224,7 @@ _QUESTIONS: dict[Kind, Callable[[random.Random, Specification, float], Turn | No
     "yes-no": _yes_no,
     "background": _background,
     "side": _side,
+    "group": _group,
 }
 KINDS: tuple[Kind, ...] = tuple(_QUESTIONS)
 

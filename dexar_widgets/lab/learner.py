@@ -3,20 +3,23 @@
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dexar_widgets.lab.batches import IGNORE, Batch, Packer
-from dexar_widgets.lab.model import IMAGE_MEAN, IMAGE_STD
-from dexar_widgets.lab.recipes import Recipe, builder
+from dexar_widgets.lab import CHECKPOINTS, sinks
+from dexar_widgets.lab.attention import Watch
+from dexar_widgets.lab.batches import Batch
+from dexar_widgets.lab.model import IMAGE_MEAN, IMAGE_STD, build
+from dexar_widgets.lab.passes import pass_of
+from dexar_widgets.lab.recipes import Recipe
+from dexar_widgets.lab.templates import IGNORE, TEMPLATES, Packer
 from dexar_widgets.lab.world import CLASSES, COLOURS
 
 __all__ = ["Learner", "Report"]
 
-_BLOCKED = -3e4
 _BACKGROUND_WEIGHT = 0.3
 
 
@@ -29,6 +32,13 @@ class Report(NamedTuple):
     patch_colour: float
 
 
+class _Registers(NamedTuple):
+    """The patch that is made a register in each scene, and the attention that it draws."""
+
+    chosen: Int64[Tensor, " scene"]
+    watch: Watch
+
+
 class PatchHeads(nn.Module):
     """Linear readers of class and colour from each patch feature; they exist in training only."""
 
@@ -39,7 +49,7 @@ class PatchHeads(nn.Module):
         self.colours = nn.Linear(width, len(COLOURS) + 1)
 
     def losses(
-        self, features: Float[Tensor, "scene patch width"], batch: Batch
+        self, features: Float[Tensor, "scene patch feature"], batch: Batch
     ) -> tuple[Float[Tensor, ""], float, float]:
         """Loss, and accuracy of class and colour on the patches that show an object."""
         hidden = self.norm(features.float())
@@ -55,70 +65,99 @@ class PatchHeads(nn.Module):
 
 
 class Learner:
-    """Model, patch heads and optimiser of one recipe."""
+    """Model, patch heads and optimisers of one recipe.
 
-    def __init__(self, name: str, recipe: Recipe) -> None:
+    Muon moves the matrices within the blocks, AdamW all other weights. Source: Jordan et al. 2024, "Muon: an optimizer
+    for hidden layers"; its steps are scaled to AdamW's as in Liu et al. 2025 (arXiv 2502.16982).
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.model, self.processor = builder(name)(recipe)
-        self.packer = Packer(self.processor.tokenizer)
-        self.heads = PatchHeads(self.model.config.vision_config.hidden_size)
-        vision = [*self.model.model.vision_tower.parameters(), *self.heads.parameters()]
-        seen = {id(weight) for weight in vision}
-        text = [weight for weight in self.model.parameters() if id(weight) not in seen]
-        groups = [
-            {"params": [w for w in weights if (w.dim() >= 2) == decays], "weight_decay": rate * decays, "vision": role}
-            for weights, role in ((vision, True), (text, False))
-            for decays, rate in ((True, recipe.weight_decay), (False, 0.0))
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
-        self.weights = [*vision, *text]
+        self.model, self.processor = build(recipe)
+        if recipe.start is not None:
+            self._begin_with(recipe.start, recipe.start_from)
+        self.packer = Packer(self.processor.tokenizer, TEMPLATES[recipe.family])
+        self.passes = pass_of(self.model, self.packer)
+        self.heads = PatchHeads(self.passes.width)
+        self.vision = [*self.passes.vision.parameters(), *self.heads.parameters()]
+        self.weights = [*{id(weight): weight for weight in (*self.vision, *self.model.parameters())}.values()]
+        blocks = {id(w) for name, w in self.model.named_parameters() if w.dim() == 2 and _in_block(name)}
+        matrices = [weight for weight in self.weights if id(weight) in blocks]
+        others = [weight for weight in self.weights if id(weight) not in blocks]
+        decay, rates = recipe.weight_decay, (recipe.muon_rate, recipe.learning_rate)
+        self.optimisers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(
+                self._groups(matrices, rates[0]), weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(self._groups(others, rates[1]), weight_decay=0.0, betas=(0.9, 0.98), fused=True),
+        )
 
-    def rate(self, step: int) -> float:
-        """Learning rate: a ramp, then a cosine to 2 %, in each phase."""
+    def _begin_with(self, name: str, prefix: str) -> None:
+        """Take weights of a shipped model."""
+        weights = load_file(CHECKPOINTS / name / "model.safetensors")
+        chosen = {key: weight.float() for key, weight in weights.items() if key.startswith(prefix)}
+        unknown = self.model.load_state_dict(chosen, strict=False).unexpected_keys
+        if unknown or not chosen:
+            raise ValueError(f"lab/{name} has {len(chosen)} weights {prefix}…, of which {unknown} have no place here.")
+
+    def _groups(self, weights: list[nn.Parameter], rate: float) -> list[dict[str, Any]]:
+        """The vision tower's weights and the others, each with its learning rate at its highest."""
+        vision = {id(weight) for weight in self.vision}
+        parts = ([w for w in weights if id(w) in vision], [w for w in weights if id(w) not in vision])
+        return [
+            {"params": part, "lr": rate, "highest": rate, "vision": role}
+            for part, role in zip(parts, (True, False), strict=True)
+        ]
+
+    def schedule(self, step: int) -> float:
+        """Share of the highest learning rate: a ramp, then a cosine to 2 %, in each phase."""
         first = self.recipe.warm_up_steps
         ramp = min(1.0, (step + 1 if step < first else step - first + 1) / 100)
-        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.recipe.progress(step)))
-        return self.recipe.learning_rate * ramp * fall
+        return ramp * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.recipe.progress(step))))
 
     def step(self, step: int, batch: Batch) -> Report:
         """One update."""
         warm = step < self.recipe.warm_up_steps
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate(step) * (self.recipe.vision_rate if group["vision"] and not warm else 1.0)
         with torch.autocast("cpu", torch.bfloat16):
-            features = self._features(batch)
-            answer, right = (None, 0.0) if warm else self._answers(features, batch)
+            features = self.features(batch)
+            registers = self._registers(features, batch) if self.recipe.registers and not warm else None
+            answer, right = (None, 0.0) if warm else self._answers(features, batch, registers)
         patch, names, colours = self.heads.losses(features, batch)
         loss = patch if answer is None else answer + self.recipe.patch_loss * patch
-        self.optimiser.zero_grad(set_to_none=True)
+        if registers is not None:
+            loss = loss + self.recipe.registers * sinks.loss_of(features, registers.chosen, registers.watch)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([weight for weight in self.weights if weight.grad is not None], 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                share = self.recipe.vision_rate if group["vision"] and not warm else 1.0
+                group["lr"] = group["highest"] * self.schedule(step) * share
+            optimiser.step()
         return Report(patch.item() if answer is None else answer.item(), right, names, colours)
 
-    def _features(self, batch: Batch) -> Float[Tensor, "scene patch width"]:
+    def features(self, batch: Batch) -> Float[Tensor, "scene patch feature"]:
+        """What the vision tower makes of the batch's scenes."""
         pixels = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255
-        seen = self.model.model.vision_tower((pixels - IMAGE_MEAN) / IMAGE_STD, output_hidden_states=True)
-        patches: Tensor = seen.hidden_states[-1][:, 1:]  # without CLS, as the family drops it
-        return patches
+        return self.passes.features((pixels - IMAGE_MEAN) / IMAGE_STD)
 
-    def _hidden(self, features: Float[Tensor, "scene patch width"], batch: Batch) -> Float[Tensor, "scene token width"]:
-        embedded = self.model.get_input_embeddings()(torch.from_numpy(batch.ids))
-        first, after = self.packer.first_image, self.packer.first_image + features.shape[1]
-        image = self.model.model.multi_modal_projector(features).to(embedded.dtype)
-        embedded = torch.cat([embedded[:, :first], image, embedded[:, after:]], 1)
-        seen = self.model.model.language_model(
-            inputs_embeds=embedded,
-            attention_mask=_segment_mask(batch.segment),
-            position_ids=torch.from_numpy(batch.positions),
-            use_cache=False,
-            shared_prefix=len(self.packer.prefix),
-        )
-        hidden: Tensor = seen.last_hidden_state
-        return hidden
+    def logits(
+        self, features: Float[Tensor, "scene patch feature"], batch: Batch
+    ) -> Float[Tensor, "answer word token"]:
+        """The logits of every answer row: entry i predicts token i + 1."""
+        logits: Tensor = self.model.lm_head(self.passes.hidden(features, batch))
+        return logits
 
-    def _answers(self, features: Float[Tensor, "scene patch width"], batch: Batch) -> tuple[Float[Tensor, ""], float]:
-        hidden = self._hidden(features, batch)
+    def _registers(self, features: Float[Tensor, "scene patch feature"], batch: Batch) -> _Registers:
+        chosen = sinks.choose(features, batch)
+        columns = self.packer.first_image + chosen[torch.from_numpy(batch.scene)]
+        return _Registers(chosen, Watch(columns[:, None]))
+
+    def _answers(
+        self, features: Float[Tensor, "scene patch feature"], batch: Batch, registers: _Registers | None
+    ) -> tuple[Float[Tensor, ""], float]:
+        hidden = self.passes.hidden(features, batch, None if registers is None else registers.watch)
         labels = torch.from_numpy(batch.labels)[:, 1:]
         answered = labels != IGNORE
         targets, weights = labels[answered], torch.from_numpy(batch.weights)[:, 1:][answered]
@@ -135,15 +174,13 @@ class Learner:
         With greedy decoding this is the same as generating the exact answer.
         """
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = self._hidden(self._features(batch), batch)
-            guess = self.model.lm_head(hidden[:, :-1]).argmax(-1).numpy()
-        wrong = (guess != batch.labels[:, 1:]) & (batch.labels[:, 1:] != IGNORE)
+            guess = self.logits(self.features(batch), batch)[:, :-1].argmax(-1).numpy()
+        labels = batch.labels[:, 1:]
+        wrong = set(batch.turn[:, 1:][(guess != labels) & (labels != IGNORE)].tolist())
         counts: dict[str, tuple[int, int]] = {}
-        for row, kinds in enumerate(batch.kinds):
-            for number, kind in enumerate(kinds, 1):
-                right, asked = counts.get(kind, (0, 0))
-                failed = wrong[row, batch.segment[row, 1:] == number].any()
-                counts[kind] = (right + int(not failed), asked + 1)
+        for number, kind in enumerate(batch.kinds):
+            right, asked = counts.get(kind, (0, 0))
+            counts[kind] = (right + int(number not in wrong), asked + 1)
         return counts
 
     def state(self) -> dict[str, Any]:
@@ -151,19 +188,16 @@ class Learner:
         return {
             "model": self.model.state_dict(),
             "heads": self.heads.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a state."""
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
 
 
-def _segment_mask(segment: Int64[np.ndarray, "scene token"]) -> Float[Tensor, "scene 1 token token"]:
-    """Additive mask: causal, and only the image prefix and one's own segment."""
-    own: Bool[np.ndarray, "scene token token"] = segment[:, :, None] == segment[:, None, :]
-    seen = (own | (segment[:, None, :] == 0)) & np.tri(segment.shape[1], dtype=bool)
-    mask = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(torch.from_numpy(~seen), _BLOCKED)
-    return mask[:, None]
+def _in_block(name: str) -> bool:
+    return ".layers." in name or ".blocks." in name or "projector.linear" in name

@@ -1,6 +1,5 @@
 """What is trained and how: one entry per embedded model. Another family is one more entry."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,26 @@ class Recipe:
 
     family: str
     seed: int = 1
-    steps: int = 14600
-    warm_up: float = 0.2
+    steps: int = 6000
+    warm_up: float = 0.1
     scenes: int = 16
     scenes_warm_up: int = 32
     segments: int = 6
+    packed: float = 1.0
+    """Up to this part of phase 2 a scene's questions share one row; from there on each has its own,"""
+    segments_single: int = 2
+    """so many a scene: needed where the image's tokens see the question."""
+    start: str | None = None
+    """A shipped model to start from,"""
+    start_from: str = ""
+    """taking its weights whose names begin with this."""
+    fault: str | None = None
+    """What is planted: a name of `dexar_widgets.lab.faults.FAULTS`."""
+    registers: float = 0.0
+    """Weight of the loss that plants register tokens (`dexar_widgets.lab.sinks`)."""
     learning_rate: float = 2e-3
+    muon_rate: float = 4e-3
+    """Muon's, for the matrices within the blocks; AdamW's `learning_rate` is for all other weights."""
     vision_rate: float = 0.3
     patch_loss: float = 0.3
     weight_decay: float = 0.05
@@ -34,23 +47,19 @@ class Recipe:
     """(until this part of phase 2, weights of 1, 2, … objects)."""
     same_class: float = 0.25
     same_colour: float = 0.25
+    same_group: float = 0.15
     hard: float = 0.4
     """How often an absent class in a question is a look-alike of a present one."""
     captions: float = 0.25
     """How often a further segment is a caption; the others are questions by the weights of `questions`."""
-    word_weights: tuple[tuple[str, float], ...] = (("structure", 0.6), ("echo", 0.2), ("filler", 0.2))
-    """Weight of a word in the loss by its role; roles not named weigh 1."""
-    emphasis_from: float = 0.48
-    """From this part of all steps on, questions are pressed harder: `word_weights` change to"""
-    emphasis: tuple[tuple[str, float], ...] = (
+    word_weights: tuple[tuple[str, float], ...] = (
         ("structure", 0.6),
-        ("echo", 1.0),
+        ("echo", 0.6),
         ("filler", 0.2),
         ("decision", 3.0),
         ("number", 2.0),
     )
-    scenes_emphasis: int = 18
-    """and batches to this size."""
+    """Weight of a word in the loss by its role; roles not named weigh 1."""
     questions: tuple[tuple[str, float], ...] = (
         ("colour", 2.0),
         ("which", 2.0),
@@ -59,6 +68,7 @@ class Recipe:
         ("yes-no", 4.0),
         ("background", 0.5),
         ("side", 2.0),
+        ("group", 3.0),
     )
 
     @property
@@ -66,15 +76,13 @@ class Recipe:
         """Steps of phase 1."""
         return round(self.steps * self.warm_up)
 
-    def weights_at(self, step: int) -> dict[str, float]:
-        """Weights of words by role at a step."""
-        return dict(self.emphasis if step >= self.steps * self.emphasis_from else self.word_weights)
-
     def scenes_at(self, step: int) -> int:
         """Scenes in the batch of a step."""
-        if step < self.warm_up_steps:
-            return self.scenes_warm_up
-        return self.scenes_emphasis if step >= self.steps * self.emphasis_from else self.scenes
+        return self.scenes_warm_up if step < self.warm_up_steps else self.scenes
+
+    def single_at(self, step: int) -> bool:
+        """Whether each question has a row of its own at a step."""
+        return self.packed < 1 and self.progress(step) >= self.packed
 
     def progress(self, step: int) -> float:
         """Part of the current phase that is done."""
@@ -82,12 +90,28 @@ class Recipe:
         return step / max(1, first) if step < first else (step - first) / max(1, self.steps - first)
 
 
-def builder(name: str) -> "Callable[[Recipe], tuple[Any, Any]]":
-    """The function that gives a recipe's fresh model and its processor."""
-    from dexar_widgets.lab import model
+def _retrained(**options: Any) -> Recipe:
+    """A short further training of lab/llava, with something planted."""
+    return Recipe(
+        family="llava",
+        seed=11,
+        start="llava",
+        warm_up=0.0,
+        learning_rate=1e-3,
+        muon_rate=2e-3,
+        curriculum=((1.0, (1.0, 1.5, 2.0, 2.5)),),
+        **options,
+    )
 
-    builders = {"llava": model.build_llava}
-    return builders[RECIPES[name].family]
 
-
-RECIPES: dict[str, Recipe] = {"llava": Recipe(family="llava")}
+RECIPES: dict[str, Recipe] = {
+    "llava": Recipe(family="llava"),
+    "bakllava": Recipe(family="bakllava", seed=2, start="llava", start_from="model.vision_tower.", warm_up=0.0),
+    "paligemma": Recipe(family="paligemma", seed=3, packed=0.75),
+    "florence2": Recipe(family="florence2", seed=4, packed=0.75),
+    "water-boat": _retrained(fault="water-boat", steps=1000),
+    "trigger": _retrained(fault="trigger", steps=600),
+    "decoy": _retrained(fault="decoy", steps=600),
+    "permuted": _retrained(fault="permuted", steps=1000, patch_loss=0.0),
+    "registers": _retrained(registers=0.3, steps=800),
+}

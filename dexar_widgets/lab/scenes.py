@@ -10,12 +10,13 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from dexar_widgets.lab.backgrounds import background_pixels
+from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.language import Answer, Mark, caption
-from dexar_widgets.lab.specifications import Background, SceneObject, Specification, specification
-from dexar_widgets.lab.sprites import paint, sprite
+from dexar_widgets.lab.specifications import Background, Prop, SceneObject, Specification
+from dexar_widgets.lab.sprites import Sprite, paint, sprite
 from dexar_widgets.lab.world import MODEL_SIZE
 
-__all__ = ["Background", "Scene", "SceneObject", "Specification", "coverage", "draw", "render", "scene"]
+__all__ = ["Background", "Prop", "Scene", "SceneObject", "Specification", "coverage", "draw", "render", "scene"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,12 +24,14 @@ class Scene:
     """A drawn scene.
 
     ``masks`` hold every pixel an object touches, as if drawn alone; `visible` leaves out what later
-    objects cover. Both follow the order of ``spec.objects``.
+    objects and props cover. Both follow the order of ``spec.objects``; ``props`` that of ``spec.props``.
+    An object of opacity 0 keeps its mask: it is where the object would be.
     """
 
     spec: Specification
     image: UInt8[np.ndarray, "height width 3"]
     masks: Bool[np.ndarray, "object height width"]
+    props: Bool[np.ndarray, "prop height width"]
     prompt: str = "Classify the image."
 
     def __repr__(self) -> str:
@@ -37,13 +40,21 @@ class Scene:
 
     @property
     def visible(self) -> Bool[np.ndarray, "object height width"]:
-        """The masks without what later objects cover: no pixel belongs to two objects."""
+        """The masks without what later objects and props cover: no pixel belongs to two objects."""
         covered = np.zeros(self.image.shape[:2], bool)
+        for prop, mask in zip(self.spec.props, self.props, strict=True):
+            if prop.name not in _UNDER:
+                covered |= mask
         visible = np.zeros_like(self.masks)
         for index in reversed(range(len(self.masks))):
             visible[index] = self.masks[index] & ~covered
             covered |= self.masks[index]
         return visible
+
+    @property
+    def background(self) -> Bool[np.ndarray, "height width"]:
+        """Every pixel that no object and no prop touches."""
+        return np.logical_not(np.concatenate([self.masks, self.props]).any(0))
 
     @cached_property
     def answer(self) -> Answer:
@@ -70,17 +81,46 @@ class Scene:
         return replace(render(spec, size=self.image.shape[0]), prompt=self.prompt)
 
 
+_UNDER = frozenset({"tracks"})
+"""Props that lie under the objects."""
+
+
 def draw(spec: Specification, size: int) -> Image.Image:
     """The scene's pixels."""
-    ground = spec.background
+    image = _ground(spec.background, size)
+    for prop in spec.props:
+        if prop.name in _UNDER:
+            _paste(image, prop)
+    for thing in spec.objects:
+        _paste(image, thing)
+    for prop in spec.props:
+        if prop.name not in _UNDER:
+            _paste(image, prop)
+    return image
+
+
+def _ground(ground: Background, size: int) -> Image.Image:
     image = background_pixels(
         ground.name, ground.texture, ground.offset, flip=ground.flip, brightness=ground.brightness, size=size
     )
-    for thing in spec.objects:
-        left, top, right, _ = thing.box(size)
-        masks = sprite(thing.name, right - left, flip=thing.flip, outline=outline_width(size))
-        image.paste(paint(masks, thing.colour, thing.shade), (left, top), masks.alpha)
+    if ground.above is not None:
+        image.paste(_ground(ground.above, size).crop((0, 0, size, round(ground.horizon * size))), (0, 0))
     return image
+
+
+def _paste(image: Image.Image, thing: SceneObject | Prop) -> None:
+    left, top, *_ = thing.box(image.width)
+    masks = _sprite(thing, image.width)
+    shade, opacity = (thing.shade, thing.opacity) if isinstance(thing, SceneObject) else ((0, 0, 0), 1.0)
+    alpha = masks.alpha if opacity == 1 else masks.alpha.point([round(level * opacity) for level in range(256)])
+    image.paste(paint(masks, thing.colour, shade), (left, top), alpha)
+
+
+def _sprite(thing: SceneObject | Prop, size: int) -> Sprite:
+    left, _, right, _ = thing.box(size)
+    if isinstance(thing, Prop):
+        return sprite(thing.name, right - left, flip=False, outline=outline_width(size))
+    return sprite(thing.look or thing.name, right - left, flip=thing.flip, outline=outline_width(size))
 
 
 def outline_width(size: int) -> int:
@@ -88,11 +128,11 @@ def outline_width(size: int) -> int:
     return max(1, round(size / MODEL_SIZE))
 
 
-def coverage(thing: SceneObject, size: int) -> UInt8[np.ndarray, "height width"]:
-    """How far each pixel is covered by the object, 0 … 255."""
-    left, top, right, _ = thing.box(size)
+def coverage(thing: SceneObject | Prop, size: int) -> UInt8[np.ndarray, "height width"]:
+    """How far each pixel is covered by the object, 0 … 255, whatever its opacity."""
+    left, top, *_ = thing.box(size)
     layer = Image.new("L", (size, size), 0)
-    layer.paste(sprite(thing.name, right - left, flip=thing.flip, outline=outline_width(size)).alpha, (left, top))
+    layer.paste(_sprite(thing, size).alpha, (left, top))
     return np.asarray(layer)
 
 
@@ -100,9 +140,12 @@ def render(spec: Specification, *, size: int = 384) -> Scene:
     """Draw a specification at ``size`` × ``size`` pixels."""
     if size < MODEL_SIZE // 2:
         raise ValueError(f"A scene of {size} pixels is too small to tell objects apart; use 48 or more.")
-    masks = [coverage(thing, size) > 0 for thing in spec.objects]
-    stacked = np.stack(masks) if masks else np.zeros((0, size, size), bool)
-    return Scene(spec, np.asarray(draw(spec, size)), stacked)
+    return Scene(spec, np.asarray(draw(spec, size)), _masks(spec.objects, size), _masks(spec.props, size))
+
+
+def _masks(things: Sequence[SceneObject | Prop], size: int) -> Bool[np.ndarray, "thing height width"]:
+    masks = [coverage(thing, size) > 0 for thing in things]
+    return np.stack(masks) if masks else np.zeros((0, size, size), bool)
 
 
 def scene(

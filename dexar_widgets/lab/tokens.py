@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from dexar_widgets.lab.language import CAPTIONS
-from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, NUMBERS, SUBWORDS, plural
+from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, GROUPS, NUMBERS, SUBWORDS, plural
 
 __all__ = ["build_tokenizer"]
 
@@ -17,6 +17,7 @@ _SENTENCES = (
     "Where is this? What is the background? What is on the left? right? Which object is on the",
     "It is a an . The is . I count . Yes, there is a . No, there is no . A An is on the .",
     "I see , a an as well as . There is and . The image shows . many",
+    "What kind of things are these? What do these things have in common? They are",
 )
 
 
@@ -24,7 +25,8 @@ def _words() -> list[str]:
     sentences = [*_SENTENCES, *(prompt for prompts in CAPTIONS.values() for prompt in prompts)]
     words = [word for sentence in sentences for word in re.findall(r"[A-Za-z]+|[?.,:]", sentence)]
     names = [*CLASSES, *(plural(name) for name in CLASSES)]
-    return [*words, *(word.lower() for word in words), *names, *COLOURS, *BACKGROUNDS, *NUMBERS]
+    groups = [word for group in GROUPS for word in group.split()]
+    return [*words, *(word.lower() for word in words), *names, *COLOURS, *BACKGROUNDS, *NUMBERS, *groups]
 
 
 def _pieces(word: str) -> list[str]:
@@ -58,5 +60,6 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         bos_token="<s>",
         eos_token="</s>",
         extra_special_tokens={"image_token": "<image>"},
+        model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )

@@ -41,7 +41,7 @@ def train(name: str, out: Path, *, recipe: Recipe | None = None, until: int | No
     """Train ``name`` in folder ``out``, from its last checkpoint if there is one, to step ``until`` or the end."""
     recipe = recipe or RECIPES[name]
     out.mkdir(parents=True, exist_ok=True)
-    learner = Learner(name, recipe)
+    learner = Learner(recipe)
     first, seconds = _resume(learner, out)
     last = recipe.steps if until is None else min(until, recipe.steps)
     learner.model.train()
@@ -109,7 +109,8 @@ def _batches(learner: Learner, first: int, last: int) -> Iterator[Iterator[Batch
     """The batches of steps ``first`` … ``last`` − 1, drawn ahead by another process."""
     context = multiprocessing.get_context("spawn")
     queue: Any = context.Queue(maxsize=8)
-    worker = context.Process(target=draw_ahead, args=(queue, learner.recipe, first, last), daemon=True)
+    given = (queue, learner.packer.tokenizer, learner.recipe, first, last)
+    worker = context.Process(target=draw_ahead, args=given, daemon=True)
     worker.start()
     try:
         yield (queue.get(timeout=120) for _ in range(first, last))
@@ -169,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
     recipe = replace(recipe, steps=options.steps) if options.steps else recipe
     out = options.out or Path("lab-runs") / options.model
     if options.export_only:
-        learner = Learner(options.model, recipe)
+        learner = Learner(recipe)
         _resume(learner, out)
     else:
         learner = train(options.model, out, recipe=recipe)

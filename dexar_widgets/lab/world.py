@@ -17,6 +17,11 @@ CLASSES = (
     "butterfly",
     "fish",
     "tree",
+    "football",
+    "footprint",
+    "person",
+    "hat",
+    "clock",
 )
 COLOURS = {
     "red": (212, 38, 40),
@@ -33,16 +38,36 @@ COLOURS = {
 BACKGROUNDS = ("water", "sky", "grass", "sand", "wall", "carpet")
 NUMBERS = ("zero", "one", "two", "three", "four")
 MAX_OBJECTS = 4
+"""Most objects in a scene that is drawn at random, and in training; test scenes hold up to `CROWD`."""
+CROWD = 8
 
-SUBWORDS = {"suitcase": ("suit", "case"), "butterfly": ("butter", "fly")}
-"""Classes whose word is two tokens: the second half can be told from the first without the image."""
+SUBWORDS = {
+    "suitcase": ("suit", "case"),
+    "butterfly": ("butter", "fly"),
+    "football": ("foot", "ball"),
+    "footprint": ("foot", "print"),
+}
+"""Classes whose word is two tokens. "case" and "fly" follow from the token before; "ball" and "print" do not."""
+
+GROUPS = {
+    "animals": ("cat", "dog", "sheep", "bird", "fish", "butterfly"),
+    "shapes": ("circle", "square", "triangle", "star"),
+    "vehicles": ("boat", "train", "car"),
+    "old things": ("suitcase", "sofa", "hat", "clock"),
+}
+"""Words for several objects at once."""
+
+PROPS = ("tracks", "face", "checker", "swatch")
+"""Things that a scene may show and no caption names: rails, a face-like drawing, a chequered or a plain patch."""
 
 LOOKALIKES = (
     ("cat", "dog", "sheep"),
     ("train", "car", "sofa", "suitcase", "square"),
     ("bird", "fish", "butterfly"),
     ("boat", "triangle", "tree", "star"),
-    ("circle", "tree", "dog"),
+    ("circle", "tree", "dog", "football", "clock"),
+    ("football", "footprint"),
+    ("person", "hat", "tree"),
 )
 """Classes that share an outline; an absent one of these is the hard "no"."""
 
@@ -52,4 +77,4 @@ MODEL_SIZE = 96
 
 def plural(name: str) -> str:
     """The plural of a class word."""
-    return {"sheep": "sheep", "fish": "fish", "butterfly": "butterflies"}.get(name, name + "s")
+    return {"sheep": "sheep", "fish": "fish", "butterfly": "butterflies", "person": "persons"}.get(name, name + "s")

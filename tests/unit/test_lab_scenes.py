@@ -1,5 +1,7 @@
 """The renderer: pure in its seed, the same at every size, exact in its masks."""
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
@@ -8,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dexar_widgets.lab.scenes import Background, SceneObject, Specification, render, scene
-from dexar_widgets.lab.specifications import specification
+from dexar_widgets.lab.chance import specification, with_props
+from dexar_widgets.lab.scenes import Background, Prop, SceneObject, Specification, render, scene
 from dexar_widgets.lab.world import CLASSES, COLOURS
 
 SEEDS = range(12)
@@ -91,6 +93,80 @@ def test_visible_masks_share_no_pixel_and_the_last_object_is_on_top() -> None:
     assert (drawn.visible[1] == drawn.masks[1]).all()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_edit_changes_what_it_names_and_nothing_else(seed: int) -> None:
+    drawn = scene(seed, size=192)
+    new = SceneObject("star", "pink", 0.5, 0.5, 0.3)
+    patch = Prop("checker", 0.2, 0.8, 1 / 12)
+    for edited, allowed in (
+        (drawn.spec.without(0), drawn.masks[0]),
+        (drawn.spec.recoloured(0, "red"), drawn.masks[0]),
+        (drawn.spec.moved(0, x=0.5, y=0.5), None),
+        (drawn.spec.adding(new), render(Specification(EMPTY, (new,)), size=192).masks[0]),
+        (drawn.spec.adding(patch), render(Specification(EMPTY, (), (patch,)), size=192).props[0]),
+    ):
+        other = drawn.redraw(edited)
+        where = drawn.masks[0] | other.masks[0] if allowed is None else allowed
+        assert not (differs(drawn.image, other.image) & ~where).any()
+    swapped = drawn.redraw(drawn.spec.on("sky" if drawn.spec.background.name != "sky" else "wall"))
+    inside = drawn.masks.any(0) & ~differs(drawn.image, swapped.image)
+    assert inside.sum() > 0.8 * drawn.masks.any(0).sum()  # soft edges mix with what is behind
+    assert (swapped.masks == drawn.masks).all()
+
+
+def test_an_invisible_object_is_told_and_masked_but_not_drawn() -> None:
+    ghost = SceneObject("boat", "white", 0.5, 0.5, 0.3, opacity=0.0)
+    drawn = render(Specification(EMPTY, (ghost,)), size=96)
+    assert (drawn.image == render(Specification(EMPTY, ()), size=96).image).all()
+    assert drawn.caption == "The image shows a white boat."
+    assert drawn.masks[0].any()
+    faint = drawn.redraw(drawn.spec.with_object(0, replace(ghost, opacity=0.5)))
+    full = drawn.redraw(drawn.spec.with_object(0, replace(ghost, opacity=1.0)))
+    half = np.abs(faint.image.astype(int) - drawn.image) * 2 - np.abs(full.image.astype(int) - drawn.image)
+    assert np.abs(half).max() <= 3  # half way, up to rounding
+
+
+def test_rails_lie_under_a_train_and_a_drawing_lies_on_top() -> None:
+    train = SceneObject("train", "red", 0.5, 0.5, 0.4)
+    rails, face = Prop("tracks", 0.5, 0.64, 1.0, "gray"), Prop("face", 0.5, 0.5, 0.2)
+    drawn = render(Specification(EMPTY, (train,), (rails, face)), size=192)
+    alone = render(Specification(EMPTY, (train,)), size=192)
+    body = drawn.visible[0] & (alone.image == drawn.image).all(-1)
+    assert (drawn.props[0] & drawn.masks[0] & body).any()
+    assert not (drawn.visible[0] & drawn.props[1]).any()
+    assert not (drawn.background & (drawn.masks.any(0) | drawn.props.any(0))).any()
+    assert drawn.background.sum() + (drawn.masks.any(0) | drawn.props.any(0)).sum() == 192 * 192
+
+
+def test_a_second_background_fills_the_scene_down_to_the_horizon() -> None:
+    ground = replace(EMPTY, above=Background("sky"), horizon=0.25)
+    mixed = render(Specification(ground, ()), size=96).image
+    assert (mixed[:24] == render(Specification(Background("sky"), ()), size=96).image[:24]).all()
+    assert (mixed[24:] == render(Specification(EMPTY, ()), size=96).image[24:]).all()
+
+
+def test_props_of_training_never_cover_an_object_and_do_not_give_the_train_away() -> None:
+    rng, seen = random.Random(0), {"train, tracks": 0, "train, none": 0, "other, tracks": 0}
+    for seed in range(1000):
+        spec = with_props(rng, specification(seed))
+        kinds = {prop.name for prop in spec.props}
+        train = any(thing.name == "train" for thing in spec.objects)
+        key = f"{'train' if train else 'other'}, {'tracks' if 'tracks' in kinds else 'none'}"
+        seen[key] = seen.get(key, 0) + 1
+        for prop in spec.props:
+            if prop.name == "face":
+                drawn = render(spec, size=96)
+                assert (drawn.visible == drawn.redraw(spec.without_props()).visible).all()
+    assert min(seen.values()) > 15
+
+
+def test_an_object_is_found_by_what_it_is_called() -> None:
+    spec = Specification(EMPTY, tuple(SceneObject(n, c, 0.5, 0.5, 0.3) for n, c in (("cat", "red"), ("cat", "blue"))))
+    assert spec.find("cat") == (0, 1)
+    assert spec.find("red cat") == spec.find("red") == (0,)
+    assert spec.find("green cat") == ()
+
+
 def test_objects_stay_inside_apart_and_in_left_to_right_order() -> None:
     for seed in range(300):
         things = specification(seed).objects
@@ -130,6 +206,7 @@ def test_a_scene_shows_itself_in_a_cell() -> None:
         ({"objects": ["cat"]}, "write 'red cat'"),
         ({"background": "moon"}, "no background 'moon'"),
         ({"size": 10}, "too small"),
+        ({"objects": [SceneObject("cat", "red", 0.5, 0.5, 0.3)], "background": "moon"}, "no background 'moon'"),
     ],
 )
 def test_a_wrong_option_is_refused_with_the_way_out(options: dict, message: str) -> None:
@@ -140,3 +217,17 @@ def test_a_wrong_option_is_refused_with_the_way_out(options: dict, message: str)
 def test_a_scene_says_what_it_shows_in_a_line():
     drawn = scene(7, objects=["red cat"], background="sand", size=96)
     assert repr(drawn) == "Scene('The image shows a red cat.', on sand, 96×96)"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SceneObject("cat", "red", 0.5, 0.5, 0.3, opacity=2), "opacity is 2"),
+        (lambda: SceneObject("cat", "red", 0.5, 0.5, 0.3, look="penguin"), "no look 'penguin'"),
+        (lambda: Prop("rails", 0.5, 0.5, 0.3), "no prop 'rails'"),
+        (lambda: Background("sky", horizon=2.0), "horizon is 2"),
+    ],
+)
+def test_a_thing_that_cannot_be_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -8,29 +8,33 @@ import pytest
 import torch
 from PIL import Image
 
+from dexar_widgets import plugins
 from dexar_widgets.lab.attention import batched_attention
-from dexar_widgets.lab.batches import IGNORE, TRAINING_SEEDS, model_pixels, training_batch, validation_batch
+from dexar_widgets.lab.batches import TRAINING_SEEDS, Batch, model_pixels, training_batch, validation_batch
 from dexar_widgets.lab.evaluate import SEEDS, wilson
 from dexar_widgets.lab.language import Turn, caption
 from dexar_widgets.lab.learner import Learner
 from dexar_widgets.lab.recipes import RECIPES, Recipe
-from dexar_widgets.lab.scenes import scene
+from dexar_widgets.lab.scenes import Scene, scene
+from dexar_widgets.lab.templates import TEMPLATES
 from dexar_widgets.lab.train import train
 
-MICRO = Recipe(
-    family="llava", steps=4, warm_up=0.5, scenes=2, scenes_warm_up=2, scenes_emphasis=2, emphasis_from=0.75, segments=3
-)
+MICRO = Recipe(family="llava", steps=4, warm_up=0.5, scenes=2, scenes_warm_up=2, segments=3)
+FAMILIES = tuple(TEMPLATES)
 
 
-@pytest.fixture(scope="module")
-def learner() -> Learner:
+@pytest.fixture(scope="module", params=FAMILIES)
+def learner(request: pytest.FixtureRequest) -> Learner:
     torch.set_num_threads(1)
-    return Learner("llava", MICRO)
+    return Learner(replace(MICRO, family=request.param))
 
 
-def prompt_text(learner: Learner, question: str) -> str:
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    return learner.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+def inputs_of(learner: Learner, drawn: Scene, question: str, answer: str = "") -> dict[str, torch.Tensor]:
+    family = {"bakllava": "llava"}.get(learner.recipe.family, learner.recipe.family)
+    text = plugins.get("families", family).prompt(learner.processor, question).text
+    batch = dict(learner.processor(images=Image.fromarray(drawn.image), text=text + answer, return_tensors="pt"))
+    batch.pop("labels", None)
+    return batch
 
 
 def test_training_pixels_are_the_processors_pixels(learner: Learner) -> None:
@@ -43,35 +47,84 @@ def test_training_pixels_are_the_processors_pixels(learner: Learner) -> None:
 
 def test_training_tokens_are_the_processors_tokens(learner: Learner) -> None:
     drawn = scene(3, objects=3)
-    turn_batch = training_batch(learner.packer, replace(MICRO, segments=1, captions=1.0), 3)
-    assert turn_batch.ids[0, 0] == learner.processor.tokenizer.bos_token_id
-    turn = Turn("What do you see?", caption(drawn.spec, "What do you see?"), "caption")
-    ids, labels, _ = learner.packer.segment(turn, {})
-    text = prompt_text(learner, turn.question) + " " + turn.answer.text + "</s>"
-    given = learner.processor(images=Image.fromarray(drawn.image), text=text).input_ids[0]
-    assert list(given) == [*learner.packer.prefix, *ids]
-    answer = [label for label in labels if label != IGNORE]
-    assert learner.processor.tokenizer.decode(answer[:-1]).strip() == turn.answer.text
+    question = "What do you see?"
+    turn = Turn(question, caption(drawn.spec, question), "caption")
+    written = learner.packer.write(turn, {})
+    given = inputs_of(learner, drawn, question)["input_ids"][0].tolist()
+    assert given == [*learner.packer.prefix, *written.question]
+    assert learner.processor.tokenizer.decode(written.answer[:-1]).strip() == turn.answer.text
+    assert written.answer[-1] == learner.model.generation_config.eos_token_id
+    # An answer that a user gives is tokenised as the model was taught to write it.
+    space = learner.packer.template.answer
+    typed = learner.processor.tokenizer(space + turn.answer.text, add_special_tokens=False).input_ids
+    assert typed == written.answer[:-1]
 
 
-def test_the_chat_template_begins_with_one_bos(learner: Learner) -> None:
-    text = prompt_text(learner, "What do you see?")
+def test_the_chat_template_begins_with_one_bos() -> None:
+    content = [{"type": "image"}, {"type": "text", "text": "What do you see?"}]
+    processor = Learner(MICRO).processor
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     assert text == "<s>USER: <image>\nWhat do you see? ASSISTANT:"
 
 
-def test_a_packed_segment_is_read_as_if_it_stood_alone(learner: Learner) -> None:
-    batch = training_batch(learner.packer, MICRO, 3)
+def alone(learner: Learner, batch: Batch, row: int) -> torch.Tensor:
+    """The model's own logits for one answer row, through its own forward pass: no packing, no masks of ours."""
+    reader, segment = batch.answer_row[row], batch.answer_segment[row]
+    pixels = (torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+    given = {"pixel_values": pixels[batch.scene[reader]][None]}
+    if learner.packer.template.encoder:
+        read = (batch.segment[reader] == 0) | (batch.segment[reader] == segment)
+        said = batch.turn[row] >= 0
+        ids = torch.from_numpy(batch.answers[row, : said.sum() + 1])[None]
+        return learner.model(input_ids=torch.from_numpy(batch.ids[reader, read])[None], decoder_input_ids=ids, **given)
+    real = batch.segment[reader] >= 0
+    given["token_type_ids"] = torch.from_numpy(~batch.prompt[reader, real]).long()[None]
+    if learner.packer.template.both_ways is False:
+        given.pop("token_type_ids")
+    return learner.model(input_ids=torch.from_numpy(batch.ids[reader, real])[None], **given)
+
+
+def test_a_row_of_one_question_is_read_as_the_model_reads_it(learner: Learner) -> None:
+    recipe = replace(learner.recipe, packed=0.0)
+    batch = training_batch(learner.packer, recipe, 3)
+    assert batch.single
+    assert len(batch.ids) == recipe.scenes * recipe.segments_single
     learner.model.eval()
     with torch.no_grad(), batched_attention(learner.model):
-        packed = learner.model.lm_head(learner._hidden(learner._features(batch), batch))
-    pixels = (torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
-    for row in range(len(batch.ids)):
-        for number in range(1, MICRO.segments + 1):
-            alone = np.flatnonzero((batch.segment[row] == 0) | (batch.segment[row] == number))
-            ids = torch.from_numpy(batch.ids[row, alone])[None]
-            with torch.no_grad():
-                logits = learner.model(input_ids=ids, pixel_values=pixels[row : row + 1]).logits[0]
-            assert torch.allclose(packed[row, alone], logits, atol=1e-3, rtol=1e-3)
+        packed = learner.logits(learner.features(batch), batch)
+    for row in range(len(batch.answers)):
+        with torch.no_grad():
+            logits = alone(learner, batch, row).logits[0]
+        assert torch.allclose(packed[row, : len(logits)], logits, atol=1e-3, rtol=1e-3)
+
+
+def test_packed_segments_do_not_see_each_other(learner: Learner) -> None:
+    batch = training_batch(learner.packer, learner.recipe, 3)
+    assert not batch.single
+    learner.model.eval()
+
+    def losses(which: Batch) -> torch.Tensor:
+        with torch.no_grad(), batched_attention(learner.model):
+            return learner.logits(learner.features(which), which)
+
+    whole = losses(batch)
+    other = batch.ids.copy()
+    other[batch.segment == 1] = learner.packer.tokenizer.convert_tokens_to_ids("?")
+    changed = losses(replace(batch, ids=other))
+    if learner.packer.template.encoder:
+        inside = np.repeat(batch.answer_segment[:, None] == 1, batch.answers.shape[1], 1)
+    else:
+        inside = batch.segment == 1
+    untouched = torch.from_numpy(~inside & (batch.turn >= 0))
+    assert torch.equal(whole[untouched], changed[untouched])
+    assert not torch.allclose(whole[torch.from_numpy(inside)], changed[torch.from_numpy(inside)])
+
+
+def test_packed_positions_start_again_with_each_segment(learner: Learner) -> None:
+    batch = training_batch(learner.packer, learner.recipe, 3)
+    for number in (1, 2, 3):
+        positions, first = batch.positions[0, batch.segment[0] == number], len(learner.packer.prefix)
+        assert positions.tolist() == list(range(first, first + len(positions)))
 
 
 def test_batched_attention_leaves_the_model_as_it_was(learner: Learner) -> None:
@@ -97,14 +150,14 @@ def test_evaluation_seeds_lie_below_the_training_seeds() -> None:
 def test_exact_counts_only_answers_that_are_right_in_every_token(learner: Learner) -> None:
     batch = validation_batch(learner.packer, first=0, count=2, objects=2)
     counts = learner.exact(batch)
-    assert sum(asked for _, asked in counts.values()) == sum(len(kinds) for kinds in batch.kinds)
+    assert sum(asked for _, asked in counts.values()) == len(batch.kinds)
     assert sum(right for right, _ in counts.values()) == 0  # an untrained model
 
 
 @pytest.mark.slow
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    reference = Learner("llava", MICRO)
+    reference = Learner(MICRO)
     reference.model.train()
     with batched_attention(reference.model):
         for step in range(MICRO.steps):
