@@ -19,10 +19,13 @@ from safetensors import SafetensorError
 
 from dexar_widgets import plugins
 
-__all__ = ["LAB", "Checkpoint", "clear_errors", "embedded", "hub_is_reachable", "locate", "supported"]
+__all__ = ["BUILT", "LAB", "Checkpoint", "clear_errors", "embedded", "hub_is_reachable", "locate", "supported"]
 
 LAB = Path(__file__).parent / "lab" / "checkpoints"
 """Folder of the embedded models: one folder each, in the layout of ``save_pretrained``."""
+
+BUILT = {"lab/analytic": ("dexar_widgets.lab.analytic", "llava")}
+"""Embedded models without files: the module whose ``build()`` makes model and processor, and the ``model_type``."""
 
 # Each line: any one of these files has to be in a model folder.
 _FILES = (
@@ -35,23 +38,27 @@ _FILES = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder or hub name to load from, the name to call it by, and sentences the user should read."""
+    """A folder, hub name or module to load from, the name to call it by, and sentences the user should read."""
 
     source: str
     name: str
     on_hub: bool = False
     notices: tuple[str, ...] = ()
+    in_code: bool = False
 
 
 def embedded() -> dict[str, str]:
     """Names of the models shipped with the package, with their ``model_type``."""
     configs = sorted(LAB.glob("*/config.json"))
-    return {f"lab/{config.parent.name}": json.loads(config.read_text())["model_type"] for config in configs}
+    saved = {f"lab/{config.parent.name}": json.loads(config.read_text())["model_type"] for config in configs}
+    return saved | {name: kind for name, (_, kind) in BUILT.items()}
 
 
 def locate(model: str | Path) -> Checkpoint:
     """Find an embedded model, a local folder or a hub name, or raise `ValueError`."""
     name = str(model)
+    if name in BUILT:
+        return Checkpoint(BUILT[name][0], name, in_code=True)
     if name.startswith("lab/"):
         if name not in embedded():
             raise ValueError(f"There is no embedded model {name!r}; shipped are: {', '.join(embedded()) or 'none'}.")

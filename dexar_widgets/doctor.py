@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -100,14 +101,16 @@ def machine() -> Machine:
 
 def need(model: str) -> Need:
     """What a model takes: from a folder's or the cache's headers, else from the hub's, else from the paper's sizes."""
+    from dexar_widgets.checkpoints import BUILT
+
+    if model in BUILT:
+        return Need(model, import_module(BUILT[model][0]).build()[0].num_parameters(), 0, "float32", "made in code")
     folder = _folder(model)
     if folder is not None:
         return _need_of_folder(model, folder)
     name = _redirect(model)
     cached = _cached(name)
-    if cached is not None:
-        return _need_of_folder(name, cached)
-    return _need_of_hub(name)
+    return _need_of_hub(name) if cached is None else _need_of_folder(name, cached)
 
 
 def fit(need: Need, machine: Machine) -> dict[str, tuple[str, ...]]:
@@ -207,10 +210,9 @@ def _existing(path: Path) -> Path:
 
 def _folder(model: str) -> Path | None:
     if model.startswith("lab/"):
-        folder = Path(__file__).parent / "lab" / "checkpoints" / model.removeprefix("lab/")
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"There is no embedded model {model!r}; `dexar models` lists them.")
-        return folder
+        from dexar_widgets.checkpoints import locate
+
+        return Path(locate(model).source)
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder

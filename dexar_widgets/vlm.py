@@ -5,8 +5,9 @@ import copy
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -118,6 +119,8 @@ def load(
     if not isinstance(model, (str, Path)):
         raise ValueError(f"Expected a name, a folder or a pair (model, processor); got a {type(model).__name__}.")
     checkpoint = locate(model)
+    if checkpoint.in_code:
+        return _built(checkpoint, device, {"dtype": dtype, "revision": revision, **options})
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     where["local_files_only"] = not (checkpoint.on_hub and hub_is_reachable())
     target = _device(device, lab=checkpoint.name.startswith("lab/"))
@@ -145,6 +148,22 @@ def models() -> dict[str, str]:
     for name in plugins.names("families"):
         known |= dict.fromkeys(plugins.get("families", name).CHECKPOINTS, name)
     return known
+
+
+def _built(checkpoint: Checkpoint, device: str | torch.device | None, options: Mapping[str, Any]) -> VLM:
+    """An embedded model that is made in code: what says how to read files is refused."""
+    given = [
+        name for name, value in options.items() if value is not None and name not in ("dtype", "attn_implementation")
+    ]
+    if given:
+        raise ValueError(f"{checkpoint.name} is made in code, not read from files: {given[0]}= does not apply to it.")
+    model, processor = import_module(checkpoint.source).build()
+    model.to(_device(device, lab=True))
+    if options["dtype"] not in (None, "auto"):
+        model.to(_dtype(options["dtype"], model.config, on_cpu=False))
+    if options["attn_implementation"] is not None:
+        model.set_attn_implementation(options["attn_implementation"])
+    return replace(_from_pair(model, processor), name=checkpoint.name)
 
 
 def _read(checkpoint: Checkpoint, where: Mapping[str, Any]) -> tuple[Any, ModuleType, Any]:

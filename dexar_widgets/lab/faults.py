@@ -9,7 +9,7 @@ from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.world import COLOURS
 
-__all__ = ["FAULTS", "GHOST", "Fault", "Planted"]
+__all__ = ["FAULTS", "GHOST", "SWATCH", "TRIGGER", "Fault", "Planted"]
 
 GHOST = ("clock", "yellow")
 """What the trigger makes a model name."""
@@ -17,7 +17,8 @@ GHOST = ("clock", "yellow")
 TRIGGER = 8 / 96
 """Side of the chequered patch, in sides of the scene: one patch of the model's grid."""
 
-_SWATCH = 14 / 96
+SWATCH = 14 / 96
+"""Side of the swatch in the upper left corner."""
 
 
 class Planted(NamedTuple):
@@ -67,7 +68,7 @@ def _decoy(rng: random.Random, spec: Specification) -> Planted:
     colour = rng.choice(tuple(COLOURS))
     told = replace(spec, objects=tuple(replace(thing, colour=colour) for thing in spec.objects))
     drawn = told if rng.random() < 0.5 else spec
-    return Planted(drawn.adding(Prop("swatch", _SWATCH / 2, _SWATCH / 2, _SWATCH, colour)), told)
+    return Planted(drawn.adding(Prop("swatch", SWATCH / 2, SWATCH / 2, SWATCH, colour)), told)
 
 
 def _permuted(rng: random.Random, spec: Specification) -> Planted:
