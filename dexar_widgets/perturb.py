@@ -1,18 +1,29 @@
-"""Hide or keep a region of an image: the interventions behind the causal check and the metrics."""
+"""The interventions behind the causal check: hide or keep a region, regions like it elsewhere, cuts of attention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image, ImageFilter
 
-__all__ = ["How", "hide", "keep", "mask_of"]
+from dexar_widgets.maps import coverage_weights
+from dexar_widgets.types import Grid
+
+__all__ = ["CUTS", "Cut", "How", "Mask", "Pixels", "Region", "cells_mask", "filler", "hide", "keep", "mask_of", "moved"]
 
 How = Literal["mean", "blur"]
+Part = Literal["image", "prompt", "answer"]
+Cut = tuple[Part, Part]
+"""The source, which is not read, and the target, which does not read it."""
+CUTS: tuple[Cut, ...] = (("image", "answer"), ("image", "prompt"), ("prompt", "answer"))
 Pixels = UInt8[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
 Region = Shaped[np.ndarray, "height width"] | Sequence[float] | Sequence[Sequence[float]]
+
+_TRIES = 64  # places that are looked at for each region wanted
+_LOOKED_AT = 128  # pixels along the longer side, on which overlaps are estimated
 
 # A Gaussian whose deviation is 1/16 of the longer side leaves colours and no shapes.
 _BLUR_SHARE = 1 / 16
@@ -77,24 +88,88 @@ def _require_finite(what: str, region: Shaped[np.ndarray, "..."]) -> None:
         raise ValueError(f"The {what} {region.tolist()} holds a value that is not finite.")
 
 
-def hide(image: Pixels, mask: Mask, *, how: How = "mean") -> Pixels:
-    """The image with the masked pixels hidden.
+def filler(image: Pixels, how: How = "mean") -> Pixels:
+    """What hidden pixels become.
 
-    Parameters
-    ----------
-    how
-        ``mean``: the image's mean colour. ``blur``: a strong Gaussian blur of the whole image.
+    ``mean``: the image's mean colour. ``blur``: a strong Gaussian blur of the whole image.
     """
     if how == "mean":
-        filler = np.broadcast_to(image.mean(axis=(0, 1)).round().astype(np.uint8), image.shape)
-    elif how == "blur":
+        return np.broadcast_to(image.mean(axis=(0, 1)).round().astype(np.uint8), image.shape)
+    if how == "blur":
         radius = max(image.shape[:2]) * _BLUR_SHARE
-        filler = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
-    else:
-        raise ValueError(f"how={how!r} is unknown; choose one of {', '.join(get_args(How))}.")
-    return np.where(mask[..., None], filler, image)
+        return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    raise ValueError(f"how={how!r} is unknown; choose one of {', '.join(get_args(How))}.")
+
+
+def hide(image: Pixels, mask: Mask, *, how: How = "mean") -> Pixels:
+    """The image with the masked pixels hidden; ``how`` as in `filler`."""
+    return np.where(mask[..., None], filler(image, how), image)
 
 
 def keep(image: Pixels, mask: Mask, *, how: How = "mean") -> Pixels:
     """The image with everything but the masked pixels hidden; options as in `hide`."""
     return hide(image, ~mask, how=how)
+
+
+def cells_mask(cells: Bool[np.ndarray, "row col"], grid: Grid) -> Mask:
+    """The pixels of the original image that some cells cover; one on an edge belongs to the cell that has more of it.
+
+    Pixels outside the grid's box belong to no cell. A cell smaller than a pixel may have none.
+    """
+    places = []
+    for weights in coverage_weights(grid):
+        places.append(np.where(weights.any(0), weights.argmax(0), -1))
+    rows, cols = places
+    return np.asarray(cells[np.ix_(rows, cols)] & np.outer(rows >= 0, cols >= 0))
+
+
+def moved(mask: Mask, count: int, *, seed: int = 0) -> list[Mask]:
+    """Random regions of the same size and shape: the mask mirrored or not, and moved elsewhere.
+
+    A move may leave the frame and come in again on the other side, so that each region has exactly as many pixels as
+    the mask. Of many random places (half of them within the frame) those are taken that overlap the mask least, in
+    steps of a tenth of its size, and among those first the ones that no edge cuts in two. A mask of more than half of
+    the image cannot but overlap; regions may overlap one another. Where fewer than ``count`` regions differ from the
+    mask and from each other, as many as there are come back.
+    """
+    random = np.random.default_rng(seed)
+    known = {mask.tobytes()}
+    found: list[Mask] = []
+    for region in _by_overlap(mask, count, random):
+        if len(found) == count:
+            break
+        if (key := region.tobytes()) not in known:
+            known.add(key)
+            found.append(region)
+    return found
+
+
+def _by_overlap(mask: Mask, count: int, random: np.random.Generator) -> Iterator[Mask]:
+    """Mirrored and moved masks, the one that overlaps least first, made when they are asked for."""
+    coarse = -(-max(mask.shape) // _LOOKED_AT)
+    few = mask[::coarse, ::coarse]
+    extents = {flips: _extent(_mirrored(mask, *flips)) for flips in product((False, True), repeat=2)}
+    places: list[tuple[int, bool, tuple[bool, bool], tuple[int, int]]] = []
+    for number in range(_TRIES * count):
+        flips = (bool(random.integers(2)), bool(random.integers(2)))
+        first, size = extents[flips]
+        room = [length - extent + 1 if number % 2 else length for length, extent in zip(mask.shape, size, strict=True)]
+        top, left = (int(random.integers(0, most)) for most in room)
+        shift = (top - first[0], left - first[1])
+        split = top + size[0] > mask.shape[0] or left + size[1] > mask.shape[1]
+        there = np.roll(_mirrored(few, *flips), [round(by / coarse) for by in shift], (0, 1))
+        overlap = float((few & there).sum()) / max(1.0, float(few.sum()))
+        places.append((int(np.ceil(10 * overlap)), split, flips, shift))
+    for _, _, flips, shift in sorted(places, key=lambda place: place[:2]):
+        yield np.roll(_mirrored(mask, *flips), shift, (0, 1))
+
+
+def _mirrored(mask: Mask, upside: bool, sideways: bool) -> Mask:  # noqa: FBT001 (a pair)
+    return mask[:: -1 if upside else 1, :: -1 if sideways else 1]
+
+
+def _extent(mask: Mask) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first row and column, and the height and width, of what the mask covers."""
+    spans = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    (top, height), (left, width) = ((int(span[0]), int(span[-1] - span[0] + 1)) for span in spans)
+    return (top, left), (height, width)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
 from torch import Tensor
 
 from dexar_widgets import jobs
@@ -15,7 +16,19 @@ from dexar_widgets.engine.requests import Request
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["score_variants"]
+__all__ = ["pixels_of", "score_variants"]
+
+
+def pixels_of(
+    vlm: "VLM", prompt: str | None, images: Sequence[UInt8[np.ndarray, "height width 3"]]
+) -> Float[Tensor, "variant 3 tall wide"]:
+    """The pixel values of several images of one size, as `encode` makes them one by one."""
+    text = vlm.family.prompt(vlm.processor, prompt).text
+    with jobs.holding(vlm.lock):
+        pictures = [Image.fromarray(image) for image in images]
+        batch = vlm.processor(images=pictures, text=[text] * len(pictures), return_tensors="pt")
+        pixels: Tensor = batch["pixel_values"]
+    return pixels.to(vlm.device, vlm.model.dtype)
 
 
 def score_variants(

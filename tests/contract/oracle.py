@@ -84,3 +84,58 @@ def _unembed(model, row):
 
 def _pad(array, tokens):
     return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, tokens - array.shape[-1])])
+
+
+def knocked_out(model, inputs, ids, positions, *, source, target, layers, special, dtype=torch.float64):
+    """Log-probabilities of ``ids[p]``, p in ``positions``, with an eager mask made by hand in some layers.
+
+    One full uncached forward per token; the masks are transformers' own with −inf added, position by position.
+    """
+    model = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
+    model.set_attn_implementation("eager")
+    crosses = model.config.is_encoder_decoder
+    stack = "encoder" if target == "prompt" else "decoder"
+    name = f"language_model.{stack}.layers" if crosses else "language_model.layers"
+    attention = "encoder_attn" if crosses and stack == "decoder" else "self_attn"
+    prompt = inputs["input_ids"][0].tolist()
+    for layer in layers:
+        module = model.get_submodule(f"model.{name}.{layer}.{attention}")
+        module.forward = _masking(module.forward, prompt, model.config.image_token_id, special, source, target, crosses)
+    found = []
+    with torch.no_grad():
+        for position in positions:
+            said = torch.as_tensor(ids[:position], device=model.device)[None].long()
+            plain = {name: value for name, value in inputs.items() if name != "labels"}
+            hidden, _ = _forward(model, plain, said)
+            last = hidden[-1][0, -1]  # normed already
+            found.append(_unembed(model, last).log_softmax(-1)[ids[position]])
+    return _numpy(torch.stack(found))
+
+
+def _masking(forward, prompt, image_id, special, source, target, crosses):
+    """``forward`` with more of its mask forbidden; every pair of positions is asked about."""
+
+    def part(position, *, column):
+        if not crosses and position >= len(prompt) - 1:
+            return "answer"
+        if prompt[position] == image_id:
+            return "image"
+        return None if column and prompt[position] in special else "prompt"
+
+    def masked(*args, attention_mask, **options):
+        hidden = args[0] if args else options["hidden_states"]
+        rows = hidden.shape[1]
+        decoder_rows = crosses and target == "answer"
+        columns = len(prompt) if crosses else rows
+        mask = (
+            torch.zeros(1, 1, rows, columns, dtype=hidden.dtype) if attention_mask is None else attention_mask.clone()
+        )
+        for row in range(rows):
+            of = "answer" if decoder_rows else part(row, column=False)
+            for column in range(columns):
+                own = not decoder_rows and row == column
+                if of == target and not own and part(column, column=True) == source:
+                    mask[:, :, row, column] = -torch.inf
+        return forward(*args, attention_mask=mask, **options)
+
+    return masked

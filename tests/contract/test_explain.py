@@ -59,13 +59,16 @@ def test_a_check_is_the_difference_of_plain_forward_passes(vlm, explained):
     assert found.steps == (1, 2)
 
 
-def test_checks_of_several_words_are_those_of_each_word_for_three_scorings(explained, monkeypatch):
-    scored, score = [], engine.score
-    monkeypatch.setattr(engine, "score", lambda *args: scored.append(1) or score(*args))
+def test_checks_of_several_words_are_those_of_each_word_for_the_same_passes(explained, monkeypatch):
+    counts, score = [], engine.score_variants
+    monkeypatch.setattr(
+        engine, "score_variants", lambda *args, **options: counts.append(args[4]) or score(*args, **options)
+    )
     region = [(5, 10), (30, 10), (30, 35), (5, 35)]
-    found = causal.checks(explained, steps=[0, (1, 2), slice(None)], region=region, how="blur")
-    assert len(scored) == 3
-    assert found == [dx.check(explained, step=step, region=REGION, how="blur") for step in (0, (1, 2), slice(None))]
+    steps = [0, (1, 2), slice(None)]
+    found = causal.checks(explained, steps=steps, region=region, how="blur", randoms=4)
+    assert counts == [3 + 2 * 4]
+    assert found == [dx.check(explained, step=step, region=REGION, how="blur", randoms=4) for step in steps]
     assert len({check.log_prob for check in found}) == 3
 
 

@@ -220,19 +220,19 @@ def _by_step(chunks):
     return lambda passed: chunks(passed, max_bytes=1)
 
 
-def test_a_check_tells_each_of_its_three_passes(monkeypatch):
+def test_a_check_tells_each_batch_of_its_passes(monkeypatch):
     monkeypatch.setattr(jobs, "_APART", 0.0)
     handle, heard = cases.shared("llava"), []
     e = explain(handle)
-    found = jobs.submit(
-        handle, lambda: causal.checks(e, steps=[0, (1, 2)], region=REGION), on_progress=heard.append
-    ).result(SOON)
+    options = {"steps": [0, (1, 2)], "region": REGION, "randoms": 2, "batch_size": 3}
+    found = jobs.submit(handle, lambda: causal.checks(e, **options), on_progress=heard.append).result(SOON)
     assert [(news.done, news.total, news.text) for news in heard] == [
-        (0, 3, "scoring the answer on the whole image (pass 1 of 3)"),
-        (1, 3, "scoring the answer with the region hidden (pass 2 of 3)"),
-        (2, 3, "scoring the answer with only the region left (pass 3 of 3)"),
+        (0, 0, "reading the image and the question"),
+        (0, 7, "scoring the answer on variants of the image: 1 of 7"),
+        (3, 7, "scoring the answer on variants of the image: 4 of 7"),
+        (6, 7, "scoring the answer on variants of the image: 7 of 7"),
     ]
-    assert found == causal.checks(e, steps=[0, (1, 2)], region=REGION)
+    assert found == causal.checks(e, **options)
 
 
 def test_outside_a_job_no_layer_is_listened_to():

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import dexar_widgets as dx
-from dexar_widgets import cli
+from dexar_widgets import causal, cli
 from dexar_widgets.engine import Decoding
 from dexar_widgets.widgets import html
 
@@ -286,9 +286,71 @@ def test_check_tells_what_the_library_measures(model: str, picture: Path, capsys
     vlm = dx.load(model)
     e = dx.explain(vlm, picture, "what?", answer="a b")
     found = dx.check(e, step="b", region=(0, 0, 30, 40), vlm=vlm)
-    for name in ("log_prob", "hidden", "kept", "drop"):
+    for name in ("log_prob", "hidden", "kept", "drop", "chance", "p", "random_hidden", "random_kept", "chance_range"):
         assert told[name] == pytest.approx(getattr(found, name), abs=1e-5)
+    assert len(told["random_hidden"]) == 19
     assert (told["word"], told["area"]) == ("b", 0.5)
+
+
+def test_check_without_a_word_tells_every_word_and_the_answer(
+    model: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(model, picture, "--region", "0,0,30,40", "--randoms", "2", "--seed", "4", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    vlm = dx.load(model)
+    e = dx.explain(vlm, picture, "what?", answer="a b")
+    found = causal.checks(e, region=(0, 0, 30, 40), randoms=2, seed=4, vlm=vlm)
+    assert [one["word"] for one in told["checks"]] == ["a", "b", "a b"]
+    assert [one["random_hidden"] for one in told["checks"]] == [
+        pytest.approx(one.random_hidden, abs=1e-5) for one in found
+    ]
+    assert check(model, picture, "--region", "0,0,30,40", "--randoms", "0") == 0
+    out = capsys.readouterr().out
+    assert out.count("log-probability") == 3 and "chance" not in out
+
+
+def test_check_of_the_image_alone_hides_each_words_top_cells(
+    model: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--randoms", "2", "--seed", "1", "--layers", "0-1", "--how", "blur")
+    assert check(model, picture, *options, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    vlm = dx.load(model)
+    e = dx.explain(vlm, picture, "what?", answer="a b")
+    found = dx.check(e, randoms=2, seed=1, layers=[0, 1], how="blur", vlm=vlm)
+    assert told["fractions"] == pytest.approx(found.fractions)
+    for row, one in enumerate(told["words"]):
+        assert (one["word"], one["status"], one["verdict"]) == (
+            found.words[row],
+            found.status[row],
+            found.verdicts[row],
+        )
+        curve = [np.nan if value is None else value for value in one["log_prob"]]
+        assert curve == pytest.approx(found.curves[row], abs=1e-5, nan_ok=True)
+        assert one["random_auc"] == pytest.approx(found.random_auc[row], abs=1e-5)
+    assert check(model, picture, *options) == 0
+    out = capsys.readouterr().out
+    assert "nats lost while the top cells of dexar are hidden (blur)" in out
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert rows["a"][-1] == found.verdicts[0].split()[-1]
+    assert rows["6%"][-2:] == ["mean", "random"]  # one of 4×4 cells is the smallest share
+
+
+def test_check_with_a_cut_tells_the_loss_by_window(
+    model: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(model, picture, "--cut", "image:answer", "--window", "2", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    vlm = dx.load(model)
+    e = dx.explain(vlm, picture, "what?", answer="a b")
+    found = dx.check(e, cut=("image", "answer"), window=2, vlm=vlm)
+    assert (told["cut"], told["windows"]) == (["image", "answer"], [[0, 1], [1, 2]])
+    for name in ("drop", "total", "log_prob", "visual"):
+        for one, values in zip(told["words"], getattr(found, name), strict=True):
+            assert one[name] == pytest.approx(values, abs=1e-5)
+    assert check(model, picture, "--cut", "prompt:answer", "--layers", "0,2", "--word", "b") == 0
+    out = capsys.readouterr().out
+    assert "nats lost when answer cannot read prompt" in out and out.splitlines()[2].split() == ["all", "0,2"]
 
 
 def test_check_reads_a_mask_and_says_a_sentence(
@@ -311,6 +373,10 @@ def test_check_reads_a_mask_and_says_a_sentence(
         (("--word", "b", "--region", "900,900,990,990"), "covers nothing"),
         (("--word", "b", "--region", "0,0,60,40"), "covers everything"),
         (("--word", "b", "--mask", "nowhere.png"), "nowhere.png"),
+        (("--cut", "image:answer", "--window", "9"), "expected 1 to 3"),
+        (("--cut", "image:answer", "--layers", "7"), "layer 7"),
+        (("--cut", "image:answer", "--word", "cup"), "'cup' is not in the answer"),
+        (("--layers", "7"), "layer 7"),
     ],
 )
 def test_a_wrong_check_is_one_line(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dexar_widgets import perturb
+from dexar_widgets.types import Grid
 
 
 @pytest.fixture
@@ -98,3 +99,96 @@ def test_a_region_that_is_none_is_refused(region: object, message: str) -> None:
 def test_an_unknown_way_of_hiding_is_refused(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match="choose one of mean, blur"):
         perturb.hide(image, np.ones((2, 4), bool), how="inpaint")
+
+
+def pieces(shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Regions of a shape: one that has no symmetry, one of scattered pixels, a large one."""
+    height, width = shape
+    rows, cols = np.mgrid[:height, :width]
+    hook = (rows < height // 3) & (cols < width // 4) & ~((rows > 2) & (cols > 2))
+    scattered = np.random.default_rng(0).random(shape) < 0.2
+    return {"hook": hook, "scattered": scattered, "large": (rows < height * 0.8) & (cols < width * 0.8)}
+
+
+def same_shape(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether some mirroring and some move around the frame's edges makes one of the other, by trying all."""
+    return any(
+        np.array_equal(np.roll(one[::up, ::side], (down, right), (0, 1)), other)
+        for up in (1, -1)
+        for side in (1, -1)
+        for down in range(one.shape[0])
+        for right in range(one.shape[1])
+    )
+
+
+@pytest.mark.parametrize("name", ["hook", "scattered", "large"])
+def test_random_regions_have_the_regions_size_and_shape_and_are_all_different(name: str) -> None:
+    mask = pieces((20, 24))[name]
+    found = perturb.moved(mask, 9, seed=1)
+    assert len(found) == 9
+    assert {int(region.sum()) for region in found} == {int(mask.sum())}
+    assert all(same_shape(mask, region) for region in found)
+    assert len({region.tobytes() for region in [mask, *found]}) == 10
+
+
+def test_a_region_that_has_room_elsewhere_is_neither_overlapped_nor_cut_by_an_edge() -> None:
+    mask = perturb.mask_of((3, 4, 13, 12), (60, 40))
+    for region in perturb.moved(mask, 19):
+        assert not (region & mask).any()
+        rows, cols = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+        assert (np.ptp(rows), np.ptp(cols)) == (7, 9)  # in one piece
+
+
+def test_a_region_of_most_of_the_image_is_overlapped_as_little_as_can_be() -> None:
+    mask = np.zeros((10, 40), bool)
+    mask[:, :30] = True  # of 40 columns: at least 20 of the 30 are covered again
+    shares = [(region & mask).sum() / mask.sum() for region in perturb.moved(mask, 5)]
+    assert min(shares) >= 2 / 3
+    assert max(shares) <= 0.7
+
+
+def test_the_seed_decides_which_regions_are_drawn() -> None:
+    mask = perturb.mask_of((3, 4, 13, 12), (60, 40))
+    first, again, other = (perturb.moved(mask, 3, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert perturb.moved(mask, 0) == []
+
+
+def test_where_there_are_fewer_other_places_than_wanted_each_is_given_once() -> None:
+    mask = np.array([[True, False, False], [False, False, False]])
+    assert sorted(region.tolist() for region in perturb.moved(mask, 9)) == sorted(
+        np.roll(mask, move, (0, 1)).tolist() for move in [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    )
+
+
+def test_a_large_image_is_looked_at_coarsely_and_moved_exactly() -> None:
+    mask = perturb.mask_of((101, 33, 402, 334), (1500, 1000))
+    found = perturb.moved(mask, 19)
+    assert {int(region.sum()) for region in found} == {301 * 301}
+    assert not any((region & mask).any() for region in found)
+
+
+@pytest.mark.parametrize("box", [(0.0, 0.0, 60.0, 40.0), (10.0, 5.0, 50.0, 35.0), (3.3, 2.2, 41.9, 39.1)])
+def test_the_pixels_of_some_cells_are_those_whose_centre_lies_in_one(box: tuple[float, ...]) -> None:
+    grid = Grid(3, 4, box, (60, 40))
+    cells = np.random.default_rng(2).random((3, 4)) < 0.5
+    left, top, right, bottom = box
+    found, clear = perturb.cells_mask(cells, grid), 0
+    for y in range(40):
+        for x in range(60):
+            place = ((y + 0.5 - top) / (bottom - top) * 3, (x + 0.5 - left) / (right - left) * 4)
+            if min(abs(at - round(at)) for at in place) < 0.06:
+                continue  # nearer to an edge than half a pixel
+            row, col = (int(np.floor(at)) for at in place)
+            inside = 0 <= row < 3 and 0 <= col < 4
+            assert found[y, x] == (inside and cells[row, col])
+            clear += 1
+    assert clear > 1500
+    assert perturb.cells_mask(np.ones((3, 4), bool), grid).sum() == sum(
+        perturb.cells_mask(one.reshape(3, 4), grid).sum() for one in np.eye(12, dtype=bool)
+    )
+
+
+def test_a_cell_smaller_than_a_pixel_leaves_no_pixel_without_a_cell() -> None:
+    assert perturb.cells_mask(np.ones((24, 24), bool), Grid(24, 24, (0.0, 0.0, 5.0, 4.0), (5, 4))).all()

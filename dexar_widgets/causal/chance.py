@@ -1,0 +1,43 @@
+"""What chance gives: where the numbers of random regions or orders lie, and how rarely they reach what was seen."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["ENOUGH", "RANDOMS", "Tail", "p_value", "plain", "range_of"]
+
+RANDOMS = 19
+"""Random regions or orders, unless told: p can fall to 1/20."""
+ENOUGH = 19
+"""With fewer of them p cannot fall to .05."""
+Tail = Literal["more", "less"]
+
+
+def p_value(
+    seen: Float[np.ndarray, "*measured"], random: Float[np.ndarray, "*measured random"], tail: Tail = "more"
+) -> Float[np.ndarray, "*measured"]:
+    """(1 + how many random numbers are as large, or as small, as the one seen) ÷ (1 + how many there are).
+
+    The Monte-Carlo p-value of one side (Phipson and Smyth 2010): never 0. NaN where there are no random numbers.
+    """
+    count = random.shape[-1]
+    beyond = random >= seen[..., None] if tail == "more" else random <= seen[..., None]
+    found = (1 + beyond.sum(-1)) / (1 + count)
+    return np.asarray(np.where(np.isnan(seen) | (count == 0), np.nan, found))
+
+
+def range_of(
+    random: Float[np.ndarray, "*measured random"],
+) -> tuple[Float[np.ndarray, "*measured"], Float[np.ndarray, "*measured"]]:
+    """Between which 95 % of them lie; NaN where there are none."""
+    if not random.shape[-1]:
+        none = np.full(random.shape[:-1], np.nan)
+        return none, none
+    low, high = np.quantile(random, [0.025, 0.975], axis=-1)
+    return np.asarray(low), np.asarray(high)
+
+
+def plain(nats: float | np.floating) -> str:
+    """Two decimals, and no minus before zero."""
+    return f"{round(float(nats), 2) + 0.0:.2f}"

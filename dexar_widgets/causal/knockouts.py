@@ -1,0 +1,162 @@
+"""Attention knock-out by windows of layers: which way does the image reach the word, and in which layers?
+
+DEX-AR sees direct reads by the predicting row alone. What travels from the image through prompt or earlier answer
+tokens counts as text there, and can silence a visual word; the knock-out shows it.
+
+Source: Geva et al., "Dissecting recall of factual associations in auto-regressive language models" (EMNLP 2023,
+arXiv 2304.14767). Differs: the change in log-probability in nats, of every word of a teacher-forced answer.
+"""
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dexar_widgets import perturb
+from dexar_widgets.causal.chance import plain
+from dexar_widgets.causal.scoring import BATCH, Words, require_batch, summed, text_of, words_of
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.options import Layers, Step, resolve
+from dexar_widgets.types import ByValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["Knockout", "knockout"]
+
+_SHARE = 4
+"""A window is one layer in so many, unless told."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Knockout(ByValue):
+    """What words lose when one part of the sequence may not read another, window by window of layers.
+
+    A row per word; the last one, where more than one was asked for, is the whole answer. ``windows`` holds the layers
+    of each window. ``drop`` is in nats, positive where the word becomes less probable; ``total`` is the drop when the
+    cut is made in all layers. ``visual`` is the layer curve of `Explanation.flow` to be shown beside it, the largest
+    s_vis among each word's steps; None where the cut is made in other layers (an encoder's) than those explained.
+    """
+
+    words: tuple[str, ...]
+    steps: Words
+    cut: perturb.Cut
+    depth: int
+    windows: Int[np.ndarray, "window width"]
+    log_prob: Float[np.ndarray, " word"]
+    drop: Float[np.ndarray, "word window"]
+    total: Float[np.ndarray, " word"]
+    visual: Float[np.ndarray, "word layer"] | None
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row per word and window: its first and last layer, the nats lost, and s_vis of DEX-AR in these layers."""
+        import pandas as pd
+
+        count = len(self.windows)
+        curve = np.full((len(self.words), self.depth), np.nan) if self.visual is None else self.visual
+        return pd.DataFrame(
+            {
+                "word": np.repeat(np.array(self.words), count),
+                "source": self.cut[0],
+                "target": self.cut[1],
+                "first_layer": np.tile(self.windows[:, 0], len(self.words)),
+                "last_layer": np.tile(self.windows[:, -1], len(self.words)),
+                "drop": self.drop.ravel(),
+                "visual": curve[:, self.windows].max(-1).ravel(),
+                "log_prob": np.repeat(self.log_prob, count),
+                "total": np.repeat(self.total, count),
+            }
+        )
+
+    def __str__(self) -> str:
+        source, target = self.cut
+        lines = [f"Nats lost when {target} cannot read {source}, in all {self.depth} layers and where most:"]
+        for word, total, drops in zip(self.words, self.total, self.drop, strict=True):
+            most = int(drops.argmax())
+            lines.append(f"“{word}”: {plain(total)}; {plain(drops[most])} in {_layers(self.windows[most])}.")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{_layers(window).partition(' ')[2]}</th>" for window in self.windows)
+        rows = "".join(
+            f"<tr><th>{escape(word)}</th><td><b>{plain(total)}</b></td>"
+            + "".join(f"<td>{plain(value)}</td>" for value in drops)
+            + "</tr>"
+            for word, total, drops in zip(self.words, self.total, self.drop, strict=True)
+        )
+        return (
+            f"<table><caption>Nats lost when {self.cut[1]} cannot read {self.cut[0]}, by window of layers</caption>"
+            f"<tr><th></th><th>all</th>{heads}</tr>{rows}</table>"
+        )
+
+
+def _layers(window: Int[np.ndarray, " width"]) -> str:
+    first, last = int(window[0]), int(window[-1])
+    if len(window) == 1:
+        return f"layer {first}"
+    run = last - first + 1 == len(window)
+    return f"layers {first}–{last}" if run else f"layers {', '.join(map(str, window))}"
+
+
+def knockout(
+    e: Explanation,
+    *,
+    cut: perturb.Cut,
+    step: Step | None = None,
+    layers: Layers = None,
+    window: int | None = None,
+    batch_size: int = BATCH,
+    vlm: "VLM | None" = None,
+) -> Knockout:
+    """Cut one part of the sequence off from another and score the answer; see `dexar_widgets.check`, which calls this.
+
+    A pass per window, one with all layers cut and one with none; all in batches on a shared prompt, where the cut
+    leaves some of it unchanged.
+    """
+    from dexar_widgets import engine
+
+    require_batch(batch_size)
+    model = vlm or e.model()
+    depth = engine.cuttable_layers(model, cut)
+    windows = _windows(depth, layers, window)
+    words = words_of(e, step)
+    where = np.zeros((2 + len(windows), depth), bool)
+    where[1] = True
+    for row, some in enumerate(windows, start=2):
+        where[row, some] = True
+    with engine.enough_memory(model, "The knock-out", "lower batch_size="):
+        request = engine.encode(model, e.example)
+        said = engine.resume(model, request, e.generation)
+        scores: Any = engine.score_cuts(
+            model, request, said, cut=cut, layers=where, steps=e.steps, batch_size=batch_size
+        )
+    whole, total, *each = np.stack([summed(e, scores, word) for word in words], axis=1)
+    drop = np.stack([whole - one for one in each], axis=1)
+    explained = depth == len(e.layers) and (cut[1] == "answer" or not model.anatomy.cross_attention)
+    visual = _visual(e, words) if explained else None
+    return Knockout(
+        tuple(text_of(e, word) for word in words), words, cut, depth, windows, whole, drop, whole - total, visual
+    )
+
+
+def _windows(depth: int, layers: Layers, window: int | None) -> Int[np.ndarray, "window width"]:
+    """One window of given layers; or every run of ``window`` neighbouring layers, a quarter of all by default."""
+    if layers is not None:
+        if window is not None:
+            raise ValueError("Give either layers=, one window of layers, or window=, the width of windows that slide.")
+        return np.array([resolve(range(depth), 1, layers=layers).layers])
+    width = max(1, round(depth / _SHARE)) if window is None else window
+    if not 1 <= width <= depth:
+        raise ValueError(f"window is {width} layers; expected 1 to {depth}, the layers in which the cut can be made.")
+    return np.arange(depth - width + 1)[:, None] + np.arange(width)
+
+
+def _visual(e: Explanation, words: Words) -> Float[np.ndarray, "word layer"]:
+    curves = e.flow().visual
+    return np.stack([curves[[e.steps.index(step) for step in word]].max(0) for word in words])
