@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dexar_widgets import lab
+    from dexar_widgets import failures, lab
     from dexar_widgets.attribution import Attribution
-    from dexar_widgets.causal import Check, check
+    from dexar_widgets.causal import Check, Deletion, Knockout, check
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
     from dexar_widgets.verbs import attribute, compare, explain
@@ -29,6 +29,8 @@ _HOME = {
     "attribute": "verbs",
     "compare": "verbs",
     "Check": "causal",
+    "Deletion": "causal",
+    "Knockout": "causal",
     "check": "causal",
     "explain": "verbs",
     "Explanation": "explanation",
@@ -39,13 +41,13 @@ _HOME = {
     "Explorer": "widgets.explorer",
 }
 
-__all__ = ["VLM", "Attribution", "Check", "Explanation", "Explorer"]
-__all__ += ["attribute", "check", "compare", "explain", "lab", "load", "models", "read"]
+__all__ = ["VLM", "Attribution", "Check", "Deletion", "Explanation", "Explorer", "Knockout"]
+__all__ += ["attribute", "check", "compare", "explain", "failures", "lab", "load", "models", "read"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "lab":
-        return import_module("dexar_widgets.lab")
+    if name in ("failures", "lab"):
+        return import_module(f"dexar_widgets.{name}")
     if name == "__version__":
         return import_module("importlib.metadata").version("dexar-widgets")
     if name in _HOME:

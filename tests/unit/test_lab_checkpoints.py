@@ -1,49 +1,105 @@
-"""The shipped models: small, loadable offline, right about fresh scenes, and honest in their cards."""
+"""The shipped models: small, loadable offline, right about fresh scenes or wrong as planned, honest in their cards."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from dexar_widgets.lab import CHECKPOINTS, scene
-from dexar_widgets.lab.evaluate import wilson
+import dexar_widgets as dx
+from dexar_widgets.lab import CHECKPOINTS
+from dexar_widgets.lab.chance import specification
+from dexar_widgets.lab.evaluate import answers_to, wilson
+from dexar_widgets.lab.language import KINDS, caption_turn
+from dexar_widgets.lab.recipes import RECIPES, Recipe
+from dexar_widgets.lab.verify import EXPERIMENTS, verify
 
 FOLDERS = sorted(path for path in CHECKPOINTS.iterdir() if path.is_dir())
+HONEST = [folder for folder in FOLDERS if folder.name not in EXPERIMENTS]
+PLANTED = [folder for folder in FOLDERS if folder.name in EXPERIMENTS]
 MEGABYTE = 1_000_000
 
+each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+honest = pytest.mark.parametrize("folder", HONEST, ids=lambda folder: folder.name)
+planted = pytest.mark.parametrize("folder", PLANTED, ids=lambda folder: folder.name)
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_weights_are_float16_and_at_most_8_megabytes(folder: Path) -> None:
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 8 * MEGABYTE
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+@each
+def test_weights_are_float16_and_at_most_5_megabytes(folder: Path) -> None:
+    assert size_of(folder) < 5 * MEGABYTE
     assert json.loads((folder / "config.json").read_text())["dtype"] == "float16"
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_card_tells_the_measured_accuracy_and_every_gate_is_met(folder: Path) -> None:
+def test_all_models_together_stay_below_30_megabytes() -> None:
+    assert sum(map(size_of, FOLDERS)) < 30 * MEGABYTE
+
+
+@each
+def test_the_recipe_that_trained_it_is_the_one_in_the_code(folder: Path) -> None:
+    training = json.loads((folder / "training.json").read_text())
+    recipe = RECIPES[folder.name]
+    assert training["steps"] == recipe.steps
+    for name in ("family", "seed", "steps", "warm_up", "start", "fault", "registers", "learning_rate", "muon_rate"):
+        assert training["recipe"].get(name, getattr(Recipe, name, None)) == getattr(recipe, name)
+
+
+@honest
+def test_the_card_tells_the_measured_accuracy_and_what_was_missed(folder: Path) -> None:
     tasks = json.loads((folder / "evaluation.json").read_text())["tasks"]
     card = (folder / "README.md").read_text()
-    assert len(tasks) == 11
+    assert len(tasks) == 4 + len(KINDS)
     for task in tasks:
         assert task["n"] == 500
         assert task["interval"] == pytest.approx(wilson(task["right"], task["n"]))
-        assert task["right"] >= task["gate"] * task["n"], task["task"]
+        verdict = "met" if task["right"] >= task["gate"] * task["n"] else "**missed**"
         assert f"| {task['task']} | {task['right']} | 500 | {task['right'] / 500:.3f} |" in card
+        assert f"≥ {task['gate']:.2f}: {verdict}" in card
     assert "Mask labels were used" in card
+    if "**missed**" in card:  # by how much is in the table; why is said
+        assert json.loads((folder / "training.json").read_text()).get("findings")
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_it_names_single_objects_it_has_never_seen(folder: Path) -> None:
+@honest
+def test_it_describes_scenes_it_has_never_seen(folder: Path) -> None:
     torch.set_num_threads(1)
-    processor = AutoProcessor.from_pretrained(folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    scenes = [scene(seed, objects=1) for seed in range(70_000, 70_010)]
-    content = [{"type": "image"}, {"type": "text", "text": scenes[0].prompt}]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    inputs = processor(images=[Image.fromarray(s.image) for s in scenes], text=[text] * 10, return_tensors="pt")
-    ids = model.generate(**inputs, max_new_tokens=12, do_sample=False)
-    answers = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    right = [answer.strip() == drawn.caption for answer, drawn in zip(answers, scenes, strict=True)]
-    assert sum(right) >= 9
+    specs = [specification(seed, objects=1) for seed in range(70_000, 70_012)]
+    turns = [caption_turn(random.Random(seed), spec) for seed, spec in enumerate(specs)]
+    answers = answers_to(dx.load(folder), list(zip(specs, turns, strict=True)))
+    assert sum(answer == turn.answer.text for answer, turn in zip(answers, turns, strict=True)) >= 10
+
+
+@honest
+def test_a_batch_of_questions_is_answered_as_each_alone(folder: Path) -> None:
+    vlm = dx.load(folder)
+    cases = [(spec := specification(seed), caption_turn(random.Random(seed), spec)) for seed in range(71_000, 71_004)]
+    together = answers_to(vlm, cases)
+    assert together == [answers_to(vlm, [case])[0] for case in cases]
+
+
+@planted
+def test_what_was_planted_is_there_and_not_in_the_clean_twin(folder: Path) -> None:
+    report = json.loads((folder / "verification.json").read_text())
+    card = (folder / "README.md").read_text()
+    first = report["rows"][0]
+    (low, high), (twin_low, twin_high) = first["planted"]["interval"], first["twin"]["interval"]
+    assert low > twin_high or high < twin_low
+    for row in report["rows"]:
+        assert f"| {row['what']} |" in card
+        for side in ("planted", "twin"):
+            if row[side]["n"]:
+                assert row[side]["interval"] == pytest.approx(wilson(row[side]["count"], row[side]["n"]))
+
+
+@pytest.mark.slow
+@planted
+def test_the_fault_shows_again_on_a_few_scenes(folder: Path) -> None:
+    known = json.loads((folder / "verification.json").read_text())["rows"][0]
+    (again, *_) = verify(folder.name, planted=dx.load(folder), twin=dx.load(), n=20)
+    for side in ("planted", "twin"):
+        low, high = wilson(again[side]["count"], again[side]["n"])
+        assert low <= known[side]["count"] / known[side]["n"] <= high

@@ -1,0 +1,253 @@
+"""Spurious causes: does a word come from what it names, or from something else in the picture?
+
+Source: the verdict by intervention follows Adebayo et al., "Post hoc Explanations may be Ineffective for Detecting
+Unknown Spurious Correlation" (ICLR 2022, arXiv 2212.04629), who show that maps alone do not find such causes. Differs:
+a word's log-probability, with what chance costs beside it; the thresholds are ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from dexar_widgets import perturb
+from dexar_widgets.causal import Region
+from dexar_widgets.causal.chance import RANDOMS, p_value, range_of
+from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.failures.findings import LOST, Finding, density, values_of
+from dexar_widgets.failures.report import finding_of
+from dexar_widgets.failures.suspects import (
+    Named,
+    Suspect,
+    content_of,
+    named_by_word,
+    named_of,
+    require_scene,
+    suspect_of,
+)
+from dexar_widgets.maps import coverage
+from dexar_widgets.options import Step, accept
+
+if TYPE_CHECKING:
+    from dexar_widgets.lab import Scene
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["SAID", "map_verdict", "spurious", "verdict"]
+
+SAID = 0.05
+"""A word less probable than this is not said, and nothing in the picture makes the model say it. Our choice."""
+
+
+def spurious(
+    e: Explanation,
+    mask: Region,
+    *,
+    step: Step | None = None,
+    named: Region | None = None,
+    scene: "Scene | None" = None,
+    how: perturb.How = "mean",
+    randoms: int = RANDOMS,
+    seed: int = 0,
+    batch_size: int = BATCH,
+    vlm: "VLM | None" = None,
+) -> Finding:
+    """Does a word depend on a suspect rather than on the object that it names?
+
+    A word is "spurious" if it loses at least 1 nat without the suspect, more than 95 % of chance costs, and more than
+    without the object that it names (or nothing in the scene is what it names). Else its verdict says which of these
+    fails: "clear", "chance", "named"; "not said", if it is less probable than `SAID` as it is; "chance unknown"
+    without random regions.
+
+    ``table`` has a row per word, in nats lost: ``suspect`` (the median, where several pictures are without it, and
+    from ``suspect_low`` to ``suspect_high``), ``named``, ``chance`` (mean, and its 95 % range), ``p``; and for DEX-AR
+    and each of ``e.attributions`` ``map_…``: log[(share on the named object ÷ its area) ÷ (share on the suspect ÷ its
+    area)] of its positive part. Below 0 the map points to the suspect. Where nothing is named, the whole image stands
+    for it. It is told, and decides nothing.
+
+    Parameters
+    ----------
+    mask
+        The suspect: a mask, a box or a polygon as in `dexar_widgets.check`, hidden less the pixels of the named
+        object. With a ``scene`` also "background" (exchanged for each other kind of background), "above" (what lies
+        above a horizon), a prop's or an object's name: these are really removed.
+    step
+        A word, or steps. None: each word; with a scene each that names an object, a colour or a group.
+    named
+        The object that the word names, in the same forms. None: with a scene the objects that fit the word.
+    how
+        What hidden pixels become.
+    randoms, seed
+        Chance: random regions of the suspect's shape, less the named objects' pixels; for a background other cuts of
+        the same kind of background.
+    batch_size, vlm
+        As in `dexar_widgets.check`.
+
+    Raises
+    ------
+    ValueError
+        If a region is no part of the image, a name or the scene is not the picture's, the named object covers the
+        suspect, no word names anything, or the model is gone.
+    """
+    accept("how", how, get_args(perturb.How))
+    if randoms < 0:
+        raise ValueError(f"randoms is {randoms}; expected a number of random regions, 0 for none.")
+    suspect = suspect_of(e, mask, scene, randoms=randoms, seed=seed)
+    if scene is not None:
+        require_scene(e, scene, "")
+    given = None if named is None else named_of(e, named, scene, how)
+    words = _words(e, step, scene)
+    things = [given or (None if scene is None else named_by_word(e, scene, word)) for word in words]
+    known = [thing for thing in things if thing is not None]
+    randomly = suspect.kept or tuple(_random(e, suspect, known, how, randoms, seed)) if randoms else ()
+    pictures = _Pictures([partial(_same, e.example.image)])
+    chance = pictures.add("chance", randomly)
+    rows = []
+    for word, thing in zip(words, things, strict=True):
+        without = suspect.removed or (_hidden(e, suspect, thing, how),)
+        places = (pictures.add(_key(suspect, thing), without), chance)
+        rows.append(
+            _Case(
+                word,
+                thing,
+                *places,
+                None if thing is None else pictures.add(("named", thing.mask.tobytes()), (thing.removed,)),
+            )
+        )
+    scores = log_probs(e, vlm or e.model(), pictures.made, batch_size=batch_size)
+    return finding_of(e, suspect, [_row(e, suspect, case, summed(e, scores, case.word)) for case in rows], things)
+
+
+def verdict(*, said: float, suspect: float, chance_high: float, named: float) -> str:
+    """The rule of `spurious`. ``said`` is a probability, the others nats lost; NaN is what is not there."""
+    if said < SAID:
+        return "not said"
+    if suspect < LOST:
+        return "clear"
+    if np.isnan(chance_high):
+        return "chance unknown"
+    if suspect <= chance_high:
+        return "chance"
+    return "named" if suspect <= named else "spurious"
+
+
+def map_verdict(named: float, suspect: float) -> float:
+    """The log of the ratio of two densities (`density`): below 0 points to the suspect; NaN if neither has anything."""
+    if np.isnan(named) or np.isnan(suspect) or named == suspect == 0:
+        return float("nan")
+    with np.errstate(divide="ignore"):
+        return float(np.log(named) - np.log(suspect))
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A word, what it names, and where the pictures of each kind stand among all."""
+
+    word: tuple[int, ...]
+    thing: Named | None
+    suspect: slice
+    chance: slice
+    named: slice | None
+
+
+@dataclass(eq=False)
+class _Pictures:
+    """Pictures to be scored, those of one name once."""
+
+    made: list[Picture]
+
+    def __post_init__(self) -> None:
+        self._places: dict[Any, slice] = {}
+
+    def add(self, name: Any, some: Sequence[Picture]) -> slice:
+        if name not in self._places:
+            self._places[name] = slice(len(self.made), len(self.made) + len(some))
+            self.made += some
+        return self._places[name]
+
+
+def _same(image: perturb.Pixels) -> perturb.Pixels:
+    return image
+
+
+def _words(e: Explanation, step: Step | None, scene: "Scene | None") -> list[tuple[int, ...]]:
+    if step is not None:
+        return [e.steps_of(step)]
+    if scene is not None:
+        found = list(content_of(e, scene))
+    else:
+        every = (tuple(t for t in word.steps if t in e.steps) for word in e.generation.words)
+        found = [word for word in every if any(letter.isalnum() for letter in text_of(e, word))]
+    if not found:
+        raise ValueError(f"No word of the answer {e.generation.text!r} names anything; give step=.")
+    return found
+
+
+def _less(suspect: Suspect, thing: Named | None) -> perturb.Mask:
+    mask = suspect.mask if thing is None else suspect.mask & ~thing.mask
+    if not mask.any():
+        raise ValueError("The named object covers all of the suspect; give a suspect beside it.")
+    return np.asarray(mask)
+
+
+def _hidden(e: Explanation, suspect: Suspect, thing: Named | None, how: perturb.How) -> Picture:
+    return partial(perturb.hide, e.example.image, _less(suspect, thing), how=how)
+
+
+def _key(suspect: Suspect, thing: Named | None) -> bytes:
+    return b"" if suspect.removed else _less(suspect, thing).tobytes()
+
+
+def _random(
+    e: Explanation, suspect: Suspect, things: Sequence[Named], how: perturb.How, randoms: int, seed: int
+) -> list[Picture]:
+    """Random regions of the suspect's shape without what is named; those of which less than half is left are none."""
+    named = np.zeros_like(suspect.mask)
+    for thing in things:
+        named |= thing.mask
+    found: list[perturb.Mask] = []
+    for many in (1, 4):  # where some are none, others are looked for
+        if len(found) < randoms:
+            regions = [mask & ~named for mask in perturb.moved(suspect.mask, many * randoms, seed=seed)]
+            found = [mask for mask in regions if 2 * mask.sum() >= suspect.mask.sum()][:randoms]
+    return [partial(perturb.hide, e.example.image, mask, how=how) for mask in found]
+
+
+def _row(e: Explanation, suspect: Suspect, case: _Case, scores: Float[np.ndarray, " picture"]) -> dict[str, Any]:
+    lost = scores[0] - scores
+    removed, chance = lost[case.suspect], lost[case.chance]
+    middle = float(np.median(removed))
+    low, high = range_of(chance)
+    named = float("nan") if case.named is None else float(lost[case.named][0])
+    said = float(np.exp(scores[0]))
+    told = verdict(said=said, suspect=middle, chance_high=float(high), named=named)
+    return {
+        "word": text_of(e, case.word),
+        "steps": case.word,
+        "log_prob": float(scores[0]),
+        "suspect": middle,
+        "suspect_low": float(removed.min()),
+        "suspect_high": float(removed.max()),
+        "pictures": len(removed),
+        "named_object": "" if case.thing is None else case.thing.what,
+        "named": named,
+        "chance": float(chance.mean()) if len(chance) else float("nan"),
+        "chance_low": float(low),
+        "chance_high": float(high),
+        "randoms": len(chance),
+        "p": float(p_value(np.array(middle), chance)),
+        "verdict": told,
+        **_map_verdicts(e, suspect, case),
+    }
+
+
+def _map_verdicts(e: Explanation, suspect: Suspect, case: _Case) -> dict[str, float]:
+    grid, found = e.layout.grids[0], {}
+    there = coverage(suspect.mask if suspect.removed else _less(suspect, case.thing), grid)
+    for name, values in values_of(e, case.word).items():
+        own = 1.0 if case.thing is None else density(values, coverage(case.thing.mask, grid))
+        found[f"map_{name}"] = map_verdict(own, density(values, there))
+    return found

@@ -1,0 +1,218 @@
+"""Silenced and blind words: what DEX-AR says of a word, against what taking the image away does to it.
+
+DEX-AR sees direct reads by the predicting row alone, and lets the text silence a word. So an empty map may be right (a
+filler), or wrong (the image decides the word); and a map that lights up may stand over a word that needs no image.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from dexar_widgets import perturb
+from dexar_widgets.causal import knockout
+from dexar_widgets.causal.chance import plain, range_of
+from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.failures.findings import LOST, UNUSED, Finding, note
+from dexar_widgets.failures.suspects import content_of, require_scene
+from dexar_widgets.flow import Silenced
+from dexar_widgets.options import accept
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dexar_widgets.lab import Scene
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["OTHERS", "silenced", "verdict", "way"]
+
+OTHERS = 8
+"""Other scenes that are put in the image's place, unless told."""
+_HEAVY = 0.5
+"""A weight of this part of the answer's largest is a high one."""
+
+
+def silenced(
+    e: Explanation,
+    *,
+    scene: "Scene | None" = None,
+    others: int = OTHERS,
+    how: perturb.How = "mean",
+    seed: int = 0,
+    batch_size: int = BATCH,
+    vlm: "VLM | None" = None,
+) -> Finding:
+    """For every word: does the image decide it, and does DEX-AR's map say so?
+
+    The whole image is replaced, by its mean colour (or a blur); with a ``scene`` by ``others`` other scenes. And three
+    knock-outs in all layers tell the way: the answer's rows cannot read the image (``image_answer``), nor the prompt's
+    (``image_prompt``), nor the answer's rows the prompt (``prompt_answer``). The answer is held fixed.
+
+    Verdicts: "seen", at least 1 nat lost with the image, and a map; "silenced", the same without a map: ``way``
+    says how the image comes in; "filler", at most 0.05 nat with image or knock-out; "blind", what should depend on the
+    image and does not; "undecided", in between. A word is blind if it names an object, a colour or a group (with a
+    ``scene``) and no other scene costs it 1 nat (an "an" before it counts with it, since it tells it), whatever its
+    map; without a scene if its weight is at least half of the answer's largest and it is no more than a filler.
+    ``found``: any word is silenced or blind.
+
+    ``table`` has a row per word: ``weight`` (DEX-AR's ω), ``map`` (lit or silent), nats lost: ``image`` (median, from
+    ``image_low`` to ``image_high``: 95 % of the other scenes) and the three knock-outs.
+
+    Raises
+    ------
+    ValueError
+        If the scene is another one, the model's attention takes no mask, or the model is gone.
+    """
+    accept("how", how, get_args(perturb.How))
+    if others < 1:
+        raise ValueError(f"others is {others}; expected at least one other scene.")
+    model = vlm or e.model()
+    image = e.example.image
+    replaced = [partial(_filled, image, how)] if scene is None else _other_scenes(e, scene, others, seed)
+    scores = log_probs(e, model, [lambda: image, *replaced], batch_size=batch_size)
+    every = (tuple(step for step in word.steps if step in e.steps) for word in e.generation.words)
+    words = [word for word in every if word]
+    cuts = {f"{cut[0]}_{cut[1]}": _totals(e, cut, words, batch_size, model) for cut in perturb.CUTS}
+    content = None if scene is None else {word[-1]: word for word in content_of(e, scene)}
+    return _finding(_table(e, words, scores, cuts, content), drawn=scene is not None)
+
+
+def verdict(
+    *, image: float, image_high: float, image_answer: float, lit: bool, content: bool | None, heavy: bool
+) -> str:
+    """The rule of `silenced` for one word. ``content`` is None where it is not known which words are."""
+    if content and image_high < LOST:
+        return "blind"
+    if image >= LOST:
+        return "seen" if lit else "silenced"
+    if abs(image) > UNUSED or abs(image_answer) > UNUSED:
+        return "undecided"
+    return "blind" if content is None and lit and heavy else "filler"
+
+
+def way(*, image_answer: float, image_prompt: float, prompt_answer: float) -> str:
+    """How the image comes to a word that it decides: what costs the word at least 1 nat."""
+    if image_answer >= LOST:
+        return "read by the answer's rows"
+    if image_prompt >= LOST or prompt_answer >= LOST:
+        return "relayed through the prompt"
+    return "either way"
+
+
+def _filled(image: perturb.Pixels, how: perturb.How) -> perturb.Pixels:
+    return np.array(perturb.filler(image, how))
+
+
+def _other_scenes(e: Explanation, scene: "Scene", count: int, seed: int) -> list[Picture]:
+    """Scenes drawn at random, of as many objects."""
+    from dexar_widgets.lab.chance import specification
+    from dexar_widgets.lab.world import MAX_OBJECTS
+
+    require_scene(e, scene, "")
+    rng, objects = random.Random(f"others {seed}"), min(len(scene.spec.objects), MAX_OBJECTS)
+    specs = [specification(rng.getrandbits(40), objects=objects or None) for _ in range(count)]
+    return [partial(_image_of, scene, spec) for spec in specs]
+
+
+def _image_of(scene: "Scene", spec: Any) -> perturb.Pixels:
+    return scene.redraw(spec).image
+
+
+def _totals(
+    e: Explanation, cut: perturb.Cut, words: Sequence[tuple[int, ...]], batch_size: int, vlm: "VLM"
+) -> Float[np.ndarray, " word"]:
+    found = knockout(e, cut=cut, layers=slice(None), batch_size=batch_size, vlm=vlm)
+    return np.array([found.total[found.steps.index(word)] for word in words])
+
+
+def _table(
+    e: Explanation,
+    words: Sequence[tuple[int, ...]],
+    scores: Float[np.ndarray, "picture step"],
+    cuts: dict[str, Float[np.ndarray, " word"]],
+    content: Mapping[int, tuple[int, ...]] | None,
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    by_step = {one.step: one for one in e.silenced()}
+    weights = dict(zip(e.steps, e.step_weights().tolist(), strict=True))
+    largest, rows = max(weights.values()), []
+    for place, word in enumerate(words):
+        records = [by_step[step] for step in word if step in by_step]
+        lit, weight = len(records) < len(word), max(weights[step] for step in word)
+        lost = _lost(e, scores, word)
+        middle, (low, high) = float(np.median(lost)), range_of(lost)
+        known = {name: float(values[place]) for name, values in cuts.items()}
+        group = word if content is None else content.get(word[-1])
+        told = verdict(
+            image=middle,
+            image_high=float(range_of(_lost(e, scores, group or word))[1]),
+            image_answer=known["image_answer"],
+            lit=lit,
+            content=None if content is None else group is not None,
+            heavy=largest > 0 and weight >= _HEAVY * largest,
+        )
+        rows.append(
+            {
+                "word": text_of(e, word),
+                "steps": word,
+                "weight": weight,
+                "map": "lit" if lit else "silent",
+                "image": middle,
+                "image_low": float(low),
+                "image_high": float(high),
+                "pictures": len(lost),
+                **known,
+                "verdict": told,
+                "way": _why(known, records[0]) if told == "silenced" else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _lost(
+    e: Explanation, scores: Float[np.ndarray, "every step"], word: Sequence[int]
+) -> Float[np.ndarray, " picture"]:
+    found = summed(e, scores, word)
+    return np.asarray(found[0] - found[1:])
+
+
+def _why(known: dict[str, float], record: Silenced) -> str:
+    told = way(**known)
+    if record.piece is None or known["image_answer"] < LOST:
+        return told
+    what = "an earlier word" if record.kind == "answer" else f"the {record.kind} token"
+    return f"{told}, but {what} {record.piece!r} won in layer {record.layer}, head {record.head}"
+
+
+def _finding(table: "pd.DataFrame", *, drawn: bool) -> Finding:
+    bad = table[table["verdict"].isin(["silenced", "blind"])]
+    counts = table["verdict"].value_counts()
+    kinds = [
+        f"{counts[name]} {name}" for name in ("seen", "filler", "silenced", "blind", "undecided") if name in counts
+    ]
+    sentences = [_sentence(row, drawn=drawn) for row in bad.to_dict("records")]
+    text = " ".join([f"Of {len(table)} words: {', '.join(kinds)}.", *sentences])
+    lit = int(((table["verdict"] == "filler") & (table["map"] == "lit")).sum())
+    if lit:
+        text += f" The map lights up for {lit} of the fillers."
+    tags: dict[str, Any] = {"silenced": "silenced", "blind": "other"}
+    notes = [
+        note(row["word"], row["steps"], tags[row["verdict"]], said)
+        for row, said in zip(bad.to_dict("records"), sentences, strict=True)
+    ]
+    return Finding("silenced", bool(len(bad)), text, table, {"cells": [], "regions": {}, "notes": notes})
+
+
+def _sentence(row: dict[Any, Any], *, drawn: bool) -> str:
+    where = f"on {row['pictures']} other scenes" if drawn else "without the image"
+    range_ = f" ({plain(row['image_low'])} to {plain(row['image_high'])})" if row["pictures"] > 1 else ""
+    start = f"“{row['word']}” loses {plain(row['image'])} nats {where}{range_}, "
+    start += f"{plain(row['image_answer'])} when the answer's rows cannot read the image"
+    if row["verdict"] == "silenced":
+        return f"{start}, and has no map: {row['way']}."
+    return f"{start}: it does not depend on the image" + (", though its map lights up." if row["map"] == "lit" else ".")
