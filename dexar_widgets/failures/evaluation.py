@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from dexar_widgets.failures.findings import LOST, Finding
 
 if TYPE_CHECKING:
-    from dexar_widgets.lab.trust.statistics import Estimate
+    from dexar_widgets.statistics import Estimate
 
 __all__ = ["Separation", "false_alarms", "map_verdicts"]
 
@@ -53,7 +53,7 @@ def map_verdicts(planted: Sequence[Finding], clean: Sequence[Finding], *, method
     ValueError
         If the findings are not of the same words, or have no map by this method.
     """
-    from dexar_widgets.lab.trust.statistics import separation
+    from dexar_widgets.statistics import separation
 
     first, scenes = _column(planted, f"map_{method}")
     second, _ = _column(clean, f"map_{method}")
@@ -72,7 +72,7 @@ def map_verdicts(planted: Sequence[Finding], clean: Sequence[Finding], *, method
 
 def false_alarms(findings: Sequence[Finding]) -> "Estimate":
     """How often something was found, with its 95 % Wilson interval: of clean models false alarms, else hits."""
-    from dexar_widgets.lab.trust.statistics import rate
+    from dexar_widgets.statistics import rate
 
     return rate([finding.found for finding in findings])
 

@@ -6,7 +6,6 @@ prompt. Prints a table; writes ``evaluation.json`` and the model card beside the
 
 import argparse
 import json
-import math
 import random
 import sys
 import time
@@ -26,9 +25,10 @@ from dexar_widgets.lab.language import KINDS, Kind, Turn, ask, caption_turn, par
 from dexar_widgets.lab.scenes import draw
 from dexar_widgets.lab.specifications import Specification
 from dexar_widgets.lab.world import MAX_OBJECTS
+from dexar_widgets.statistics import wilson
 from dexar_widgets.vlm import VLM, load
 
-__all__ = ["Accuracy", "answers_to", "evaluate", "wilson"]
+__all__ = ["Accuracy", "answers_to", "evaluate"]
 
 SEEDS = 10_000_000
 """First seed of the evaluation scenes; training and validation seeds start at 2³⁶."""
@@ -58,16 +58,6 @@ class Accuracy:
     def interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the rate."""
         return wilson(self.right, self.n)
-
-
-def wilson(right: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a proportion (95 % by default). Source: Wilson 1927, JASA 22:209."""
-    if not 0 <= right <= n or n == 0:
-        raise ValueError(f"{right} of {n} is no proportion.")
-    rate, scale = right / n, 1 + z * z / n
-    centre = (rate + z * z / (2 * n)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def evaluate(vlm: VLM, *, n: int = 500, first_seed: int = SEEDS) -> list[Accuracy]:

@@ -16,8 +16,8 @@ class Recipe:
 
     family: str
     seed: int = 1
-    steps: int = 6000
-    warm_up: float = 0.1
+    steps: int = 9000
+    warm_up: float = 1 / 15
     scenes: int = 16
     scenes_warm_up: int = 32
     segments: int = 6
@@ -61,14 +61,14 @@ class Recipe:
     )
     """Weight of a word in the loss by its role; roles not named weigh 1."""
     questions: tuple[tuple[str, float], ...] = (
-        ("colour", 2.0),
-        ("which", 2.0),
+        ("colour", 8.0),
+        ("which", 3.0),
         ("count", 1.0),
-        ("count-class", 3.5),
+        ("count-class", 3.0),
         ("yes-no", 4.0),
-        ("background", 0.5),
+        ("background", 1.5),
         ("side", 2.0),
-        ("group", 3.0),
+        ("group", 1.5),
     )
 
     @property

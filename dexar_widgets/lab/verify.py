@@ -26,13 +26,14 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.card import write_card
 from dexar_widgets.lab.chance import specification
-from dexar_widgets.lab.evaluate import answers_to, wilson
+from dexar_widgets.lab.evaluate import answers_to
 from dexar_widgets.lab.faults import GHOST, SWATCH, TRIGGER
 from dexar_widgets.lab.language import Answer, Turn, parse_caption
 from dexar_widgets.lab.scenes import draw
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.world import COLOURS
 from dexar_widgets.perturb import Pixels
+from dexar_widgets.statistics import wilson
 from dexar_widgets.vlm import VLM
 
 __all__ = ["EXPERIMENTS", "Share", "verify"]

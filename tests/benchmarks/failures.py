@@ -28,9 +28,9 @@ from dexar_widgets.lab.faults import GHOST, SWATCH, TRIGGER
 from dexar_widgets.lab.language import ask, caption
 from dexar_widgets.lab.scenes import render
 from dexar_widgets.lab.specifications import Prop, SceneObject
-from dexar_widgets.lab.trust.statistics import rate
 from dexar_widgets.lab.trust.truth import beginning
 from dexar_widgets.lab.world import COLOURS
+from dexar_widgets.statistics import rate
 
 SEEDS = 60_000_000  # first seed; training, evaluation and verification use others
 PROMPT = "Describe the image."

@@ -28,7 +28,7 @@ def _loggers_as_they_were() -> Iterator[None]:
     logger.setLevel(level)
 
 
-VERBS = ("demo", "explain", "check", "models", "doctor")
+VERBS = ("demo", "explain", "check", "lab", "models", "doctor")
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

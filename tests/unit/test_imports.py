@@ -25,7 +25,7 @@ NUMPY_ONLY = [
     "widgets.wire",
     "widgets.explorer",
 ]
-TOP = ["explain", "causal", "lab", "evaluation", "widgets", "cli", "doctor", "figures"]
+TOP = ["explain", "causal", "failures", "lab", "evaluation", "widgets", "cli", "doctor", "figures"]
 ENGINE_ROOM = ["hooks", "engine", "families", "methods", "metrics"]
 EXTRAS = {"pyarrow", "xarray", "accelerate"}
 CORE = {

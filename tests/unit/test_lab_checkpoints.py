@@ -10,10 +10,11 @@ import torch
 import dexar_widgets as dx
 from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.chance import specification
-from dexar_widgets.lab.evaluate import answers_to, wilson
+from dexar_widgets.lab.evaluate import answers_to
 from dexar_widgets.lab.language import KINDS, caption_turn
 from dexar_widgets.lab.recipes import RECIPES, Recipe
 from dexar_widgets.lab.verify import EXPERIMENTS, verify
+from dexar_widgets.statistics import wilson
 
 FOLDERS = sorted(path for path in CHECKPOINTS.iterdir() if path.is_dir())
 HONEST = [folder for folder in FOLDERS if folder.name not in EXPERIMENTS]

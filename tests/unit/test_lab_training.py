@@ -11,13 +11,14 @@ from PIL import Image
 from dexar_widgets import plugins
 from dexar_widgets.lab.attention import batched_attention
 from dexar_widgets.lab.batches import TRAINING_SEEDS, Batch, model_pixels, training_batch, validation_batch
-from dexar_widgets.lab.evaluate import SEEDS, wilson
+from dexar_widgets.lab.evaluate import SEEDS
 from dexar_widgets.lab.language import Turn, caption
 from dexar_widgets.lab.learner import Learner
 from dexar_widgets.lab.recipes import RECIPES, Recipe
 from dexar_widgets.lab.scenes import Scene, scene
 from dexar_widgets.lab.templates import TEMPLATES
 from dexar_widgets.lab.train import train
+from dexar_widgets.statistics import wilson
 
 MICRO = Recipe(family="llava", steps=4, warm_up=0.5, scenes=2, scenes_warm_up=2, segments=3)
 FAMILIES = tuple(TEMPLATES)

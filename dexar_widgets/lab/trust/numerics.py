@@ -1,0 +1,104 @@
+"""T15: what must hold of any method's arithmetic. Integrated gradients add up; the same question gives the same map."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+import dexar_widgets as dx
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.lab.scenes import Scene
+from dexar_widgets.lab.trust.gates import result, table
+from dexar_widgets.lab.trust.observe import OPTIONS
+from dexar_widgets.lab.trust.truth import explained
+from dexar_widgets.statistics import mean, spearman
+
+if TYPE_CHECKING:
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["POINTS", "numerics", "observe_numerics"]
+
+POINTS = 128
+"""Of the path that integrated gradients are judged on."""
+_BATCHES = {"rise": (16, 5), "integrated_gradients": (4, 3), "iia": (2, 1)}
+"""Two sizes of a batch for each method that has batches."""
+_SMALLER: dict[str, dict[str, Any]] = {"rise": {"n_masks": 40}}
+"""Few masks do to compare one batch with another."""
+
+
+def observe_numerics(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
+    """A row per method and check; ``value`` is a relative difference, or a rank correlation."""
+    options = {name: {**OPTIONS.get(name, {}), **_SMALLER.get(name, {})} for name in methods}
+    found: list[dict[str, Any]] = []
+
+    def tell(method: str, check: str, value: float) -> None:
+        found.append({"method": method, "check": check, "value": value, "scene": number})
+
+    e = explained(vlm, scene, methods, options=options)
+    again = explained(vlm, scene, methods, options=options)
+    for name in methods:
+        tell(name, "repeat", _apart(_maps(again, name), _maps(e, name)))
+    if "integrated_gradients" in methods:
+        exact = dx.attribute(e, method="integrated_gradients", n_steps=POINTS)
+        tell("integrated_gradients", "completeness", exact.notes["completeness_error"])
+        tell("integrated_gradients", "completeness, 20 points", _completeness(e))
+    for name in set(methods) & set(_BATCHES):
+        one, other = (
+            dx.attribute(e, method=name, **{**options[name], "batch_size": size}).maps for size in _BATCHES[name]
+        )
+        tell(name, "batch", _apart(other, one))
+    half = replace(vlm, model=copy.deepcopy(vlm.model).to(torch.bfloat16))
+    rough = explained(half, scene, methods, options=options)
+    for name in methods:
+        tell(name, "bfloat16", _alike(_maps(rough, name), _maps(e, name)))
+    return pd.DataFrame(found)
+
+
+def _completeness(e: Explanation) -> float:
+    return float(dx.attribute(e, method="integrated_gradients").notes["completeness_error"])
+
+
+def _maps(e: Explanation, method: str) -> Float[np.ndarray, "step row col"]:
+    return e.attributions[method].maps.astype(float)
+
+
+def _apart(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, over the largest value."""
+    most = float(np.abs(expected).max())
+    return float(np.abs(found.astype(float) - expected).max()) / most if most else 0.0
+
+
+def _alike(found: Float[np.ndarray, "step row col"], expected: Float[np.ndarray, "step row col"]) -> float:
+    """Mean over steps of the cells' rank correlation; steps whose maps are empty in both agree, in one do not."""
+    each = []
+    for one, other in zip(found, expected, strict=True):
+        correlation = spearman(one.ravel(), other.ravel())
+        each.append(float((one == other).all()) if not np.isfinite(correlation) else correlation)
+    return float(np.mean(each))
+
+
+_WHAT = {
+    "completeness": (f"completeness error, {POINTS} points", "T15 completeness"),
+    "completeness, 20 points": ("completeness error, 20 points (the default)", None),
+    "repeat": ("difference of the same question twice", "T15 repeat"),
+    "batch": ("difference between two sizes of a batch", "T15 batch"),
+    "bfloat16": ("rank correlation of bfloat16 with float32", "T15 bfloat16"),
+}
+
+
+def numerics(seen: pd.DataFrame) -> pd.DataFrame:
+    """The mean over scenes of every check of every method; of completeness, repeats and batches the worst scene."""
+    rows = []
+    for check, (what, gate) in _WHAT.items():
+        for method, some in seen[seen["check"] == check].groupby("method", sort=False):
+            values, scenes = some["value"].to_numpy(float), some["scene"].to_numpy()
+            found = mean(values, scenes)
+            if check in ("repeat", "batch"):
+                found = replace(found, value=float(values.max()))
+            rows.append(result("T15", what, found, method=str(method), gate=gate))
+    return table(rows)

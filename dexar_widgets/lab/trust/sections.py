@@ -1,0 +1,162 @@
+"""A report's contents, before it becomes a page: sections of sentences and tables, what did not hold first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["INTRODUCTIONS", "Cell", "Section", "Table", "negative", "number", "sections"]
+
+INTRODUCTIONS = {
+    "T1": "Localisation. NG = (energy on the object that the word names − its area) ÷ (what the best map of this grid "
+    "has − its area): 0 is chance, 1 a map of the mask itself, and a map that is sharper still exceeds it. Of "
+    "grounded class and colour words that the model says (p ≥ .5).",
+    "T2": "Causal agreement: over the objects of scenes with three or more, the rank correlation of the map's energy "
+    "on each with the nats that the word loses when it is removed. The oracle's row is what masks alone reach.",
+    "T3": "Filler: how well a word's weight (or its map's mass) tells words that the image decides from words that it "
+    "does not, by intervention and by the caption's template.",
+    "T4": "Sub-words: suit|case and butter|fly follow from their first piece, foot|ball and foot|print do not.",
+    "T5": "Repeats: two objects of one class or one colour.",
+    "T6": "Sinks: attention on cells that move nothing.",
+    "T7": "Sensitivity without use: cells that are never attended, and would matter if they were.",
+    "T8": "The method's numbers against a closed form.",
+    "T9": "A planted dependency on the background: white boats are told of because there is water.",
+    "T10": "A planted trigger: a chequered patch makes the model name a yellow clock.",
+    "decoy": "A planted decoy: the colour told is that of a swatch in the corner.",
+    "T11": "Randomisation: weights drawn anew from the last layer to the first, and a model trained on other scenes' "
+    "words. Maps of 144 independent cells have |ρ| = .07 by chance; smooth ones more.",
+    "T15": "Arithmetic: completeness, repeats, batches, precision.",
+    "filters": "The head filter by the object's size, and for words that name the background.",
+    "reasons": "Where DEX-AR loses: depth, head filter, text set, norms of the values, energy that is not attended.",
+    "complex": "DEX-AR and TAM on crowds, objects behind objects, and questions that fit two objects.",
+    "failures": "The failure cases of the paper's appendices I and J: what the map shows, and what the word needs.",
+}
+"""One for each test, in the order of the report."""
+_MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "finding": "✗ finding", "as expected": "✓", "error": "✗ error"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and the verdict that colours it (told in the text as well); ``picture``: a PNG in base64."""
+
+    text: str
+    verdict: str = ""
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, column heads and rows of cells."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, sentences and tables."""
+
+    title: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = field(default_factory=tuple)
+
+
+def number(value: float) -> str:
+    """Three digits, as people read them."""
+    if not np.isfinite(value):
+        return "–"
+    if value == 0 or 0.001 <= abs(value) < 1000:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.1e}"
+
+
+def _written(row: pd.Series) -> Cell:
+    """A number with its interval and n; of a difference its p."""
+    if row["verdict"] == "error":
+        return Cell(f"✗ {row['note']}", "error")
+    if row["verdict"] == "not measured":
+        return Cell(f"not measured (n = {row['n']})", "not measured")
+    interval = f" ({number(row['low'])} to {number(row['high'])})" if np.isfinite(row["low"]) else ""
+    p = f", p = {row['p']:.2g}" if np.isfinite(row["p"]) else ""
+    mark = f" {_MARKS[row['verdict']]}" if row["verdict"] in _MARKS else ""
+    return Cell(f"{number(row['value'])}{interval}{p}, n = {row['n']}{mark}", row["verdict"])
+
+
+def negative(results: pd.DataFrame) -> Section:
+    """What failed, what was expected and not found, and what could not be measured: first in the report."""
+    heads = ("test", "model", "method", "what", "found", "gate", "chance", "note")
+    tables = []
+    for verdict, caption in (
+        ("fail", "A right answer is known, and was not given"),
+        ("finding", "Expected, and not found"),
+        ("error", "Could not be measured: an error"),
+    ):
+        rows = results[results["verdict"] == verdict]
+        tables.append(Table(f"{caption}: {len(rows)}", heads, [_told(row) for _, row in rows.iterrows()]))
+    decided = results["verdict"].isin(["pass", "fail"])
+    expected = results["verdict"].isin(["as expected", "finding"])
+    sentences = (
+        f"Of {decided.sum()} checks with a known right answer {int((results['verdict'] == 'fail').sum())} failed; of "
+        f"{expected.sum()} expectations {int((results['verdict'] == 'finding').sum())} did not hold. An expectation "
+        f"that does not hold is a finding about the method or the model, not a fault of the program. "
+        f"{int((results['verdict'] == 'not measured').sum())} numbers have no case to be measured on.",
+        "Intervals are 95 %: bootstrap over scenes, Wilson for rates. p-values of differences are two-sided, from the "
+        "bootstrap, adjusted by Holm for the methods compared.",
+    )
+    return Section("What did not hold", sentences, [table for table in tables if table.rows])
+
+
+def _told(row: pd.Series) -> list[Cell]:
+    chance = number(row["chance"]) if np.isfinite(row["chance"]) else ""
+    texts = (row["test"], row["model"], row["method"] or "–", row["what"])
+    after = (row["gate"], chance, "" if row["verdict"] == "error" else row["note"])
+    return [*map(Cell, map(str, texts)), _written(row), *map(Cell, map(str, after))]
+
+
+def sections(results: pd.DataFrame) -> Iterator[Section]:
+    """One for each test: a table per model, methods down and measurements across, chance in the heads."""
+    for test, introduction in INTRODUCTIONS.items():
+        some = results[(results["test"] == test) & (results["verdict"] != "error")]
+        if len(some):
+            tables = [_table(str(model) or "all models", rows) for model, rows in some.groupby("model", sort=False)]
+            yield Section(f"{test}: {introduction.split('.')[0].split(':')[0]}", (introduction,), tables)
+
+
+def _table(model: str, rows: pd.DataFrame) -> Table:
+    columns = list(dict.fromkeys(rows["what"]))
+    methods = list(dict.fromkeys(rows["method"]))
+    if len(columns) > 3 * len(methods):  # long: one measurement a row
+        heads: tuple[str, ...] = ("method", "what", "found", "chance", "gate", "note")
+        body = [
+            [
+                Cell(row["method"] or "–"),
+                Cell(row["what"]),
+                _written(row),
+                _chance(row),
+                Cell(row["gate"]),
+                Cell(row["note"]),
+            ]
+            for _, row in rows.iterrows()
+        ]
+        return Table(model, heads, body)
+    found = {(row["method"], row["what"]): row for _, row in rows.iterrows()}
+    heads = ("method", *(_head(what, rows[rows["what"] == what]) for what in columns))
+    body = [
+        [Cell(method or "the model itself")]
+        + [_written(found[method, what]) if (method, what) in found else Cell("") for what in columns]
+        for method in methods
+    ]
+    return Table(model, heads, body)
+
+
+def _chance(row: pd.Series) -> Cell:
+    return Cell(number(row["chance"]) if np.isfinite(row["chance"]) else "")
+
+
+def _head(what: str, rows: pd.DataFrame) -> str:
+    chances = rows["chance"].dropna().unique()
+    chance = f" [chance {', '.join(sorted({number(one) for one in chances}))}]" if len(chances) else ""
+    gates = [gate for gate in rows["gate"].unique() if gate]
+    return f"{what}{chance}{f' [{gates[0]}]' if len(gates) == 1 else ''}"

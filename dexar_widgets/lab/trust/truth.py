@@ -1,0 +1,150 @@
+"""What each word of an answer depends on, by drawing the scene again without it.
+
+c[t, r] = log p_t(scene) − log p_t(scene without r), in nats, the same words before t in both. Regions are each object
+removed, each object in another colour, and another background. A word is **grounded** where some c is at least 1 nat,
+and **filler** where no c exceeds 0.05 nat in size; what lies between is excluded, and its share reported.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+import dexar_widgets as dx
+from dexar_widgets import engine
+from dexar_widgets.explanation import Explanation
+from dexar_widgets.lab.language import Mark
+from dexar_widgets.lab.scenes import Scene
+from dexar_widgets.lab.specifications import Specification
+from dexar_widgets.lab.templates import TEMPLATES
+from dexar_widgets.lab.world import BACKGROUNDS, COLOURS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dexar_widgets.vlm import VLM
+
+__all__ = [
+    "FILLER",
+    "GROUNDED",
+    "Region",
+    "Truth",
+    "beginning",
+    "explained",
+    "marks_of",
+    "regions_of",
+    "scores",
+    "truth",
+]
+
+GROUNDED = 1.0
+FILLER = 0.05
+_BATCH = 16
+
+Kind = Literal["removed", "recoloured", "background"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One thing that is taken away; ``object`` is its index, None for the background."""
+
+    kind: Kind
+    object: int | None
+    without: Specification
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Nats that each step loses with each region; ``log_probs`` are those of the scene as it is."""
+
+    regions: tuple[Region, ...]
+    effects: Float[np.ndarray, "step region"]
+    log_probs: Float[np.ndarray, " step"]
+
+    @property
+    def grounded(self) -> Bool[np.ndarray, " step"]:
+        """Words that the image decides."""
+        return np.asarray(self.effects.max(1) >= GROUNDED)
+
+    @property
+    def filler(self) -> Bool[np.ndarray, " step"]:
+        """Words that the image does not decide."""
+        return np.asarray(np.abs(self.effects).max(1) <= FILLER)
+
+    def of(self, kind: Kind) -> Float[np.ndarray, "step region"]:
+        """Effects of one kind of region, in the order of objects."""
+        return self.effects[:, [region.kind == kind for region in self.regions]]
+
+
+def regions_of(spec: Specification, *, seed: int = 0) -> tuple[Region, ...]:
+    """Every object removed, every object in a colour that the scene has not, and another background."""
+    drawn = random.Random(f"regions {seed}")
+    used = {thing.colour for thing in spec.objects}
+    new = [colour for colour in COLOURS if colour not in used]
+    elsewhere = drawn.choice([name for name in BACKGROUNDS if name != spec.background.name])
+    removed = [Region("removed", i, spec.without(i)) for i in range(len(spec.objects))]
+    recoloured = [Region("recoloured", i, spec.recoloured(i, drawn.choice(new))) for i in range(len(spec.objects))]
+    return (*removed, *recoloured, Region("background", None, spec.on(elsewhere)))
+
+
+def beginning(vlm: "VLM") -> str:
+    """What stands before an answer's first word in the family's dialogue: a given answer is tokenised alone."""
+    name, family = vlm.name.removeprefix("lab/"), vlm.family.__name__.rpartition(".")[2]
+    return (TEMPLATES.get(name) or TEMPLATES[family]).answer
+
+
+def explained(vlm: "VLM", scene: Scene, methods: Sequence[str] = ("random",), **options: object) -> Explanation:
+    """The true answer to the scene's question, given to the model and attributed by some methods."""
+    answer = beginning(vlm) + scene.caption
+    return dx.compare(vlm, scene.image, scene.prompt, answer=answer, methods=list(methods), **options)  # type: ignore[arg-type]
+
+
+def marks_of(e: Explanation, marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """The word that each explained step is part of; a piece that is only a space belongs to the word after it.
+
+    Raises
+    ------
+    ValueError
+        If the answer's pieces do not spell the marked text.
+    """
+    spelt = "".join(e.generation.pieces)
+    skipped = len(spelt) - len(spelt.lstrip())
+    text = e.generation.text
+    if spelt.strip() != text or any(text[mark.start : mark.stop] != mark.word for mark in marks):
+        raise ValueError(f"The answer {text!r} is not the marked one; its pieces spell {spelt!r}.")
+    ends = np.cumsum([len(piece) for piece in e.generation.pieces]) - skipped
+    found = []
+    for step in e.steps:
+        piece = e.generation.pieces[step]
+        last = int(ends[step]) - (0 if piece.strip() == "" else 1 + len(piece) - len(piece.rstrip()))
+        found.append(next(mark for mark in marks if last < mark.stop))
+    return tuple(found)
+
+
+def scores(
+    vlm: "VLM", e: Explanation, images: Sequence[Callable[[], np.ndarray]], *, batch_size: int = _BATCH
+) -> Float[np.ndarray, "image step"]:
+    """The log-probability of each explained step on other images, the answer held fixed."""
+    request = engine.encode(vlm, e.example)
+    said = engine.resume(vlm, request, e.generation)
+
+    def variants(numbers: Sequence[int]) -> "Tensor":
+        return engine.pixels_of(vlm, e.example.prompt, [images[number]() for number in numbers])
+
+    found = engine.score_variants(vlm, request, said, variants, len(images), steps=e.steps, batch_size=batch_size)
+    return found.astype(float)
+
+
+def truth(vlm: "VLM", e: Explanation, scene: Scene, *, seed: int = 0, batch_size: int = _BATCH) -> Truth:
+    """Draw the scene without each region, and score the answer on all of them in a few batched passes."""
+    regions = regions_of(scene.spec, seed=seed)
+
+    def drawing(spec: Specification) -> Callable[[], np.ndarray]:
+        return lambda: scene.redraw(spec).image
+
+    images = [lambda: scene.image, *(drawing(region.without) for region in regions)]
+    whole, *rest = scores(vlm, e, images, batch_size=batch_size)
+    return Truth(regions, whole[:, None] - np.stack(rest, 1), whole)

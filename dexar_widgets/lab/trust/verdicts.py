@@ -1,0 +1,165 @@
+"""What the planted models' tables say: first whether the fault is there, by intervention, then whether maps show it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from dexar_widgets.lab.trust.gates import result, table
+from dexar_widgets.lab.trust.truth import GROUNDED
+from dexar_widgets.statistics import Estimate, mean, rate, separation, spearman
+
+__all__ = ["CLEAN", "decoy", "permuted", "trigger", "water"]
+
+CLEAN = "lab/llava"
+"""The planted models' twin without a fault."""
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def _per_scene(seen: pd.DataFrame) -> pd.DataFrame:
+    return seen.drop_duplicates("scene")
+
+
+def water(tables: Tables) -> pd.DataFrame:
+    """T9: does "white boat" depend on the water, and does the water's share of the map follow that?"""
+    rows: list[dict[str, Any]] = []
+    for model, seen in tables.items():
+        scenes, planted = _per_scene(seen), model != CLEAN
+        depends = (scenes["water"] >= GROUNDED) & (scenes["boat"] < scenes["water"])
+        gate = "T9 planted" if planted else "T9 clean"
+        what = "without the water ≥ 1 nat is lost, and less without the boat"
+        rows.append(
+            result("T9", what, rate(depends.to_numpy()), model=model, gate=gate, note="the verdict on the model")
+        )
+        ghost = rate(scenes["boat without boat"].to_numpy(bool))
+        rows.append(result("T9", "names a boat on water without one", ghost, model=model))
+    if CLEAN in tables and len(tables) > 1:
+        for model in tables:
+            if model != CLEAN:
+                rows += _by_method(tables[CLEAN], tables[model], model)
+    return table(rows)
+
+
+def _by_method(clean: pd.DataFrame, planted: pd.DataFrame, model: str) -> list[dict[str, Any]]:
+    """The water's share over its area: against the causal share, and the planted model against the clean one."""
+    rows: list[dict[str, Any]] = []
+    for method in planted["method"].unique():
+        first, second = (seen[seen["method"] == method] for seen in (clean, planted))
+        both = pd.concat([first, second])
+        share = (both["water share"] / both["water share, area"]).to_numpy(float)
+        cause = both[["water", "boat"]].clip(lower=0).to_numpy(float)
+        cause = cause[:, 0] / np.maximum(cause.sum(1), 1e-9)
+        known = np.isfinite(share)
+        scenes = np.concatenate([first["scene"].to_numpy(), len(first) + second["scene"].to_numpy()])
+        follows = _correlation(share[known], cause[known])
+        told: dict[str, Any] = {"model": model, "method": str(method)}
+        what = "rank correlation of the water's share of the map with its share of the cause"
+        rows.append(result("T9", what, follows, chance=0.0, gate="T9 agreement", **told))
+        truth = np.repeat([False, True], [len(first), len(second)])
+        tells = separation(share, truth, scenes)
+        rows.append(
+            result("T9", "AUROC, planted against clean, by that share", tells, chance=0.5, gate="T9 separation", **told)
+        )
+        rows.append(
+            result("T9", "clean scenes above the planted model's 5th percentile", _alarms(share, truth), **told)
+        )
+    return rows
+
+
+def _correlation(first: Float[np.ndarray, " case"], second: Float[np.ndarray, " case"]) -> Estimate:
+    """Spearman with the interval of Fisher's z, whose variance for ranks is 1.06 ÷ (n − 3) (Fieller et al. 1957)."""
+    n = len(first)
+    value = spearman(first, second) if n else float("nan")
+    if n < 5 or not np.isfinite(value):
+        return Estimate(value, float("nan"), float("nan"), n)
+    half = 1.96 * (1.06 / (n - 3)) ** 0.5
+    centre = np.arctanh(np.clip(value, -0.999999, 0.999999))
+    return Estimate(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)), n)
+
+
+def _alarms(share: Float[np.ndarray, " case"], planted: Bool[np.ndarray, " case"]) -> Estimate:
+    """False alarms on the clean model at the threshold that catches 95 % of the planted one's scenes."""
+    known = np.isfinite(share)
+    caught, clean = share[known & planted], share[known & ~planted]
+    return rate(clean >= np.quantile(caught, 0.05)) if len(caught) and len(clean) else rate([])
+
+
+def trigger(tables: Tables) -> pd.DataFrame:
+    """T10: does the patch make the model name the ghost, and does the ghost's map lie on the patch?"""
+    rows: list[dict[str, Any]] = []
+    for model, seen in tables.items():
+        scenes, planted = _per_scene(seen), model != CLEAN
+        for column, what, gate in (
+            ("named", "the ghost is named with the patch", "T10 success" if planted else None),
+            ("named without", "the ghost is named without the patch", "T10 silence"),
+        ):
+            note = "the verdict on the model"
+            rows.append(result("T10", what, rate(scenes[column].to_numpy(bool)), model=model, gate=gate, note=note))
+        if not planted:
+            continue
+        for method, some in seen[seen["named"]].groupby("method", sort=False):
+            place, told = some["scene"].to_numpy(), {"model": model, "method": str(method)}
+            area = float(some["patch, area"].mean())
+            hits = rate(some["patch, hit"].to_numpy(bool))
+            rows.append(result("T10", "the ghost's map peaks on the patch", hits, chance=area, gate="T10 hit", **told))
+            for column, what, gate in (
+                ("patch", "EPG ÷ area, on the patch", "T10 ratio"),
+                ("bare", "EPG ÷ area, there without the patch", None),
+            ):
+                ratio = (some[column] / some[f"{column}, area"]).fillna(1.0).to_numpy(float)
+                rows.append(result("T10", what, mean(ratio, place), chance=1.0, gate=gate, **told))
+    return table(rows)
+
+
+def decoy(tables: Tables) -> pd.DataFrame:
+    """Does the colour told follow the swatch, and does the colour word's map lie on it?"""
+    rows: list[dict[str, Any]] = []
+    for model, seen in tables.items():
+        scenes, planted = _per_scene(seen), model != CLEAN
+        place = scenes["scene"].to_numpy()
+        gate = "decoy follows" if planted else None
+        follows = rate(scenes["tells swatch"].to_numpy(bool))
+        note = "the verdict on the model"
+        rows.append(result("decoy", "the colour told is the swatch's", follows, model=model, gate=gate, note=note))
+        rows.append(
+            result("decoy", "the colour told is the object's", rate(scenes["tells object"].to_numpy(bool)), model=model)
+        )
+        for column in ("swatch", "object"):
+            lost = mean(scenes[column].to_numpy(float), place)
+            what = f"nats that the swatch's colour loses, {column} in another colour"
+            rows.append(result("decoy", what, lost, model=model, chance=0.0))
+        if planted:
+            rows += _decoy_maps(model, seen)
+    return table(rows)
+
+
+def _decoy_maps(model: str, seen: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for method, some in seen.groupby("method", sort=False):
+        for column in ("on swatch", "on object"):
+            ratio = (some[column] / some[f"{column}, area"]).fillna(1.0).to_numpy(float)
+            found = mean(ratio, some["scene"].to_numpy())
+            what = f"EPG ÷ area of the colour word, {column}"
+            rows.append(result("decoy", what, found, model=model, method=str(method), chance=1.0))
+    return rows
+
+
+def permuted(tables: Tables) -> pd.DataFrame:
+    """M4 of T11: a model that was told of other scenes depends on no picture, and grounds nothing."""
+    rows: list[dict[str, Any]] = []
+    for model, seen in tables.items():
+        scenes, planted = _per_scene(seen), model != CLEAN
+        depends = rate((scenes["lost"] >= GROUNDED).to_numpy())
+        gate = "permuted independent" if planted else None
+        what = "some word of its answer loses ≥ 1 nat on another picture"
+        rows.append(result("T11", what, depends, model=model, gate=gate, note="the verdict on the model"))
+        for method, some in seen.groupby("method", sort=False):
+            apart = ((some["own"] - some["own, area"]) / (1 - some["own, area"])).fillna(0.0).to_numpy(float)
+            found = mean(apart, some["scene"].to_numpy())
+            gate = "T11 permuted" if planted else None
+            what = "energy on the object that a class word names, over chance"
+            rows.append(result("T11", what, found, model=model, method=str(method), chance=0.0, gate=gate))
+    return table(rows)

@@ -1,0 +1,229 @@
+"""What a word depends on, against plain forward passes; and what a perfect, a wrong and a blind map score."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import dexar_widgets as dx
+from dexar_widgets.lab.language import Mark
+from dexar_widgets.lab.scenes import scene
+from dexar_widgets.lab.trust import localisation, observe, repeats, truth, words
+from dexar_widgets.maps import coverage
+from dexar_widgets.metrics import energy_pointing_game
+from dexar_widgets.types import Generation, Grid, Word
+from tests.unit.made import explanation_of, layout_of, tensor_of
+
+THINGS = ["red cat", "blue car", "green star"]
+
+
+@pytest.fixture(scope="module")
+def vlm():
+    torch.set_num_threads(1)
+    return dx.load()
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return scene(3, objects=THINGS, size=192, prompt="Describe the image.")
+
+
+@pytest.fixture(scope="module")
+def explained(vlm, shown):
+    return truth.explained(vlm, shown, ["random"])
+
+
+@pytest.fixture(scope="module")
+def known(vlm, shown, explained):
+    return truth.truth(vlm, explained, shown, seed=5)
+
+
+def plain(vlm, image, prompt, ids):
+    """The log-probability of each of some ids by one forward pass of prompt and answer together."""
+    text = vlm.family.prompt(vlm.processor, prompt).text
+    inputs = vlm.processor(images=Image.fromarray(image), text=text, return_tensors="pt")
+    said = torch.tensor(ids)[None]
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], said], 1)
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    with torch.no_grad():
+        logits = vlm.model(**inputs).logits[0, -len(ids) - 1 : -1].log_softmax(-1)
+    return logits.gather(-1, said[0][:, None])[:, 0].double().numpy()
+
+
+def test_effects_are_differences_of_plain_forward_passes(vlm, shown, explained, known):
+    ids = explained.generation.ids.tolist()
+    whole = plain(vlm, shown.image, shown.prompt, ids)
+    assert known.log_probs == pytest.approx(whole, abs=1e-3)
+    for place, region in enumerate(known.regions):
+        without = plain(vlm, shown.redraw(region.without).image, shown.prompt, ids)
+        assert known.effects[:, place] == pytest.approx(whole - without, abs=1e-3)
+
+
+def test_every_object_is_removed_and_recoloured_and_the_background_swapped(shown):
+    regions = truth.regions_of(shown.spec, seed=1)
+    assert [(region.kind, region.object) for region in regions] == [
+        *(("removed", index) for index in range(3)),
+        *(("recoloured", index) for index in range(3)),
+        ("background", None),
+    ]
+    for region in regions[3:6]:
+        new = region.without.objects[region.object].colour
+        assert new not in {thing.colour for thing in shown.spec.objects}
+    assert regions[6].without.background.name != shown.spec.background.name
+    assert truth.regions_of(shown.spec, seed=1) == regions
+    assert any(truth.regions_of(shown.spec, seed=seed) != regions for seed in range(2, 6))
+
+
+def test_words_of_objects_are_grounded_and_the_captions_beginning_is_filler(shown, explained, known):
+    marks = truth.marks_of(explained, shown.marks)
+    colours = [place for place, mark in enumerate(marks) if mark.role == "colour"]
+    assert known.grounded[colours].all()
+    assert [mark.word for mark in marks[:3]] == ["The", "image", "shows"]
+    assert known.filler[:3].all()
+    for place in colours:  # a colour word depends on its object's colour above all others'
+        assert known.of("recoloured")[place].argmax() == marks[place].objects[0]
+
+
+def test_one_nat_is_grounded_and_a_twentieth_is_filler(shown):
+    regions = truth.regions_of(shown.spec)[:2]
+    effects = np.array([[1.0, -9.0], [0.99, 0.0], [0.05, -0.05], [0.0, -0.06]])
+    made = truth.Truth(regions, effects, np.zeros(4))
+    assert made.grounded.tolist() == [True, False, False, False]
+    assert made.filler.tolist() == [False, False, True, False]
+
+
+def test_pieces_belong_to_their_word_and_a_lone_space_to_the_word_after_it():
+    pieces, steps = (" a", " ", "suit", "case", "."), range(5)
+    said = Generation(
+        np.arange(5), np.arange(5), pieces, np.zeros(5, np.float32),
+        tuple(Word(piece, (step,)) for step, piece in zip(steps, pieces, strict=True)), "a suitcase.",
+    )  # fmt: skip
+    layout = layout_of(["special", "image"], 1, 1)
+    e = explanation_of(tensor_of(np.zeros((5, 1, 1, 2))), layout, generation=said)
+    marks = [Mark("a", 0, 1, "structure"), Mark("suitcase", 2, 10, "class", (0,)), Mark(".", 10, 11, "structure")]
+    assert [mark.word for mark in truth.marks_of(e, marks)] == ["a", "suitcase", "suitcase", "suitcase", "."]
+
+
+def test_marks_of_another_answer_are_refused(explained):
+    with pytest.raises(ValueError, match="not the marked one"):
+        truth.marks_of(explained, scene(4).marks)
+
+
+def test_energy_is_the_metrics_own(explained, shown):
+    heat = explained.attributions["random"].heatmap(4)
+    signed = replace(heat, values=heat.values - heat.values.mean())
+    for one in (heat, signed):
+        found = observe.energy(one.values.astype(float), one.grid, shown.visible)
+        for share, mask in zip(found.shares, shown.visible, strict=True):
+            assert share == pytest.approx(energy_pointing_game.measure(one, mask).value, rel=1e-5)
+    nothing = observe.energy(np.zeros((12, 12)), heat.grid, shown.visible)
+    assert nothing.total == 0
+    assert np.isnan(nothing.shares).all()
+
+
+@pytest.fixture(scope="module")
+def seen(explained, shown, known):
+    """Rows of methods that are right, wrong, blind and silent, by construction."""
+    grid, marks = explained.layout.grids[0], truth.marks_of(explained, shown.marks)
+    right = np.stack(
+        [coverage(shown.visible[mark.objects[0]], grid) if mark.objects else np.ones((12, 12)) for mark in marks]
+    )
+    rng = np.random.default_rng(0)
+    count, nothing = len(marks), np.full(len(marks), np.nan)
+    weights = known.effects.max(1)
+    made = {
+        "right": observe.Sight(right, weights, nothing),
+        "wrong": observe.Sight(1 - right, -weights, nothing),
+        "dexar": observe.Sight(rng.random((count, 12, 12)), rng.random(count), rng.random(count)),
+        "silent": observe.Sight(np.zeros((count, 12, 12)), np.zeros(count), nothing),
+    }
+    return observe.judged(explained, shown, known, made, number=0)
+
+
+def value(table, what, method):
+    (row,) = table[(table["what"] == what) & (table["method"] == method)].to_dict("records")
+    return row
+
+
+def test_localisation_ranks_a_right_a_blind_and_a_wrong_map(seen):
+    found = localisation.localisation(seen)
+    assert value(found, "NG", "right")["value"] == pytest.approx(1)
+    assert value(found, "NG", "oracle")["verdict"] == "pass"
+    assert value(found, "NG", "dexar")["value"] == pytest.approx(0, abs=0.03)
+    assert value(found, "NG", "wrong")["value"] < 0
+    assert value(found, "NG", "silent")["value"] == 0
+    assert "empty maps count as chance" in value(found, "NG", "silent")["note"]
+    assert value(found, "NG, less DEX-AR's", "right")["value"] > 0.9
+    assert value(found, "NG", "right")["n"] >= 5
+
+
+def test_words_that_the_model_does_not_say_are_left_out_and_told_of(seen):
+    found = localisation.localisation(seen.assign(probability=0.4))
+    assert value(found, "NG", "right")["verdict"] == "not measured"
+    assert value(found, "pieces of named words that are left out", "")["value"] == 1
+    left = value(localisation.localisation(seen), "pieces of named words that are left out", "")
+    assert left["n"] >= 6
+    assert left["value"] < 0.5
+
+
+def test_a_constant_added_to_a_map_is_taken_off_in_the_second_reading(explained, shown, known):
+    marks = truth.marks_of(explained, shown.marks)
+    grid = explained.layout.grids[0]
+    right = np.stack([coverage(shown.visible[(mark.objects or (0,))[0]], grid) for mark in marks])
+    nothing = np.full(len(marks), np.nan)
+    rows = observe.judged(explained, shown, known, {"m": observe.Sight(right + 9, nothing, nothing)}, number=0)
+    found = localisation.localisation(rows)
+    assert value(found, "NG", "m")["value"] < 0.1
+    assert value(found, "NG, map less its minimum", "m")["value"] == pytest.approx(1)
+
+
+def test_agreement_ranks_them_too(seen):
+    found = localisation.agreement(seen)
+    assert value(found, "agreement", "right")["value"] > 0.5 > -0.5 > value(found, "agreement", "wrong")["value"]
+    assert value(found, "agreement", "silent")["value"] == 0
+
+
+def test_filler_tells_weights_that_follow_the_cause_from_others(seen):
+    found = words.filler(seen)
+    assert value(found, "AUROC by intervention, weight", "right")["value"] == 1
+    assert value(found, "AUROC by intervention, weight", "wrong")["value"] == 0
+    assert "are left out" in value(found, "AUROC by intervention, weight", "right")["note"]
+    assert len(found[found["what"].str.contains("avg filter less")]) == 1
+
+
+def pieces(word, first, second, weights, *, scene=0, own=0.5):
+    common = {"scene": scene, "object": 0, "word": word, "role": "class", "method": "dexar", "probability": 1.0}
+    common |= {"weight_avg": np.nan, "mass": 1.0, "area": 0.1, "oracle": 0.6, "own": own, "empty": False}
+    return [common | {"piece": piece, "weight": weight} for piece, weight in zip((first, second), weights, strict=True)]
+
+
+def test_a_second_piece_that_follows_should_be_dark_and_one_that_does_not_should_be_lit():
+    rows = [*pieces("suitcase", " suit", "case", (2.0, 0.1)), *pieces("football", " foot", "ball", (1.0, 3.0))]
+    found = words.subwords(pd.DataFrame(rows))
+    assert found["verdict"].tolist() == ["as expected", "as expected", "as expected"]
+    assert found["value"].tolist() == pytest.approx([0.05, 1.0, 0.8])
+    rows = [*pieces("suitcase", " suit", "case", (2.0, 2.0)), *pieces("football", " foot", "ball", (1.0, 0.0), own=0.2)]
+    assert words.subwords(pd.DataFrame(rows))["verdict"].tolist() == ["finding"] * 3
+
+
+def test_repeats_are_told_apart_by_a_right_map_and_not_by_a_blind_one(vlm):
+    shown = [repeats.scene_with_repeat(seed) for seed in (2, 3)]
+    for one, kind in zip(shown, ("name", "colour"), strict=True):
+        first, second = one.spec.objects[:2]
+        assert getattr(first, kind) == getattr(second, kind)
+        assert (first.name, first.colour) != (second.name, second.colour)
+    rows = pd.concat([repeats.observe_repeats(vlm, one, ["uniform", "tam"], number=i) for i, one in enumerate(shown)])
+    found = repeats.repeats(rows.assign(said=1.0))
+    own = found[found["what"].str.startswith("own object")].groupby("method")["value"].mean()
+    assert (own["oracle"], own["uniform"], own["inverted oracle"]) == (1.0, 0.5, 0.0)
+    alike = found[found["what"].str.startswith("correlation") & (found["method"] == repeats.RAW)]
+    assert alike["value"].tolist() == pytest.approx([1.0, 1.0], abs=1e-12)
+
+
+def test_a_map_on_an_image_of_another_shape_keeps_its_shares():
+    grid = Grid(12, 12, (0.0, 0.0, 60.0, 40.0), (60, 40))
+    found = observe.energy(np.eye(12), grid, np.ones((1, 40, 60), bool))
+    assert found.shares == pytest.approx([1.0])
