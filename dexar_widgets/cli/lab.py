@@ -24,7 +24,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.
 
 def add(app: typer.Typer) -> None:
     """Register the verb."""
-    lab = typer.Typer(help="Experiments in the lab's world, where the truth is known.", no_args_is_help=True)
+    help_ = "Experiments in the lab's world, where the truth is known.\n\nExample: `dexar lab report --quick`"
+    lab = typer.Typer(help=help_, no_args_is_help=True)
     lab.command("report")(report)
     app.add_typer(lab, name="lab")
 

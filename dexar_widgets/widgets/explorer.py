@@ -18,7 +18,7 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.files import write_whole
 from dexar_widgets.images import ImageSource, open_image
 from dexar_widgets.widgets import cells, html, lessons, parts, regions, snapshot, view, wire
-from dexar_widgets.widgets.live import Live
+from dexar_widgets.widgets.measuring import Measuring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +31,9 @@ _log = logging.getLogger(__name__)
 
 _KEPT_PARTS = 8
 _COMPARED = 3  # answers that stay in memory when another one is asked for
-_OUTER = ("layout", "tooltip", "tabbable")  # traits of every ipywidget
 
 
-class Explorer(Live):
+class Explorer(Measuring):
     """Look into an explanation, or ask a model: words, layers, heads and filters, linked, in a notebook's cell.
 
     ``Explorer(e)`` shows an explanation, ``Explorer(e, other)`` compares it with others;
@@ -74,7 +73,7 @@ class Explorer(Live):
         **traits: Any,
     ) -> None:
         self._own_layout = "layout" not in traits
-        _require_known(traits)
+        view.require_known(traits)
         if isinstance(subject, Explanation):
             self._take(subject, others, asked=image is not None or prompt is not None)
             traits = view.defaults(subject, traits.get("preset")) | traits
@@ -84,7 +83,7 @@ class Explorer(Live):
         if "step" in traits:
             traits.setdefault("steps", traits.pop("step"))
         self._regions = self._named(regions or {})
-        self._lesson = lessons.checked(lesson, self._checked_state)
+        self._lesson = lessons.checked(lesson, self.checked_state)
         script = html.script_of("widget.js")
         super().__init__(_esm=script, _id=uuid4().hex, **self._encoded(script), **traits)
         if prompt is not None:
@@ -118,14 +117,6 @@ class Explorer(Live):
         if given and self.image is None:
             raise ValueError("regions need an image that they are regions of; give it with image=.")
         return regions.named(given, self._size()) if given else {}
-
-    def _checked_state(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The traits that a lesson's step sets, in their one form where an answer is there to check them against."""
-        _require_known(given, also=())
-        given = {"steps" if name == "step" else name: value for name, value in given.items()}
-        known = {name for name in given if self.sources or name not in view.OF_AN_ANSWER}
-        traits = self.traits()
-        return {name: traits[name].validate(self, value) if name in known else value for name, value in given.items()}
 
     @property
     def explanation(self) -> Explanation:
@@ -207,7 +198,7 @@ class Explorer(Live):
         if not self.sources:
             return view.defaults(e) | wanted
         before = self.sources[0]
-        values: dict[str, Any] = {"steps": []}
+        values: dict[str, Any] = {"steps": [], "_results": []}
         if (before.layers, before.heads) != (e.layers, e.heads):
             values |= view.defaults(e) | {"heads": None}
         if not np.array_equal(before.example.image, e.example.image):
@@ -238,7 +229,8 @@ class Explorer(Live):
     def to_html(self, path: str | Path | None = None) -> str:
         """One self-contained page with this view; written to ``path`` if given, and returned."""
         self.shown()
-        page = html.page(self.sources, view=self.state(), lesson=self._lesson, regions=self._on_grid())
+        regions, found = self._on_grid(), self._results
+        page = html.page(self.sources, view=self.state(), lesson=self._lesson, regions=regions, results=found)
         if path is not None:
             write_whole(path, page.encode())
         return page
@@ -288,13 +280,4 @@ class Explorer(Live):
         self.sources, self._vlm, self._opened, self.job = (), None, None, None
         self._regions = {}
         self._parts.clear()
-        self._document, self._payload = "", b""
-
-
-def _require_known(traits: Mapping[str, Any], *, also: Sequence[str] = _OUTER) -> None:
-    unknown = sorted(set(traits) - {*view.NAMES, *also})
-    if unknown:
-        raise TypeError(
-            f"Explorer has no {unknown[0]!r}; it takes image and prompt (with a model), regions, lesson, and the "
-            f"traits {', '.join(view.NAMES)}."
-        )
+        self._document, self._payload, self._results = "", b"", []

@@ -46,6 +46,7 @@ def page(
     view: Mapping[str, Any] | None = None,
     lesson: Sequence[Mapping[str, Any]] = (),
     regions: Sequence[Mapping[str, Any]] = (),
+    results: Sequence[Mapping[str, Any]] = (),
     max_bytes: int = PAGE_BYTES,
 ) -> str:
     """The explanation as one HTML file in which words, layers and filters work offline.
@@ -55,7 +56,7 @@ def page(
     """
     sources = [sources] if isinstance(sources, Explanation) else sources
     document, payload = wire.document(
-        sources, title=title, view=view, lesson=lesson, regions=regions, max_bytes=max_bytes
+        sources, title=title, view=view, lesson=lesson, regions=regions, results=results, max_bytes=max_bytes
     )
     script = script_of("standalone.js")
     digest = b64encode(sha256(script.encode()).digest()).decode()

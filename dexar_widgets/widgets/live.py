@@ -1,22 +1,22 @@
-"""What a view has a model do, as jobs: answer and explain, check by hiding, and give other methods' maps."""
+"""What a view has a model do, as jobs: answer and explain, and give other methods' maps."""
 
 import io
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dexar_widgets import causal, jobs, perturb, plugins
+from dexar_widgets import jobs, perturb, plugins
 from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.images import ImageSource, Opened, open_image
-from dexar_widgets.options import Step, accept
+from dexar_widgets.options import accept
 from dexar_widgets.widgets import messages, regions, view
 
 if TYPE_CHECKING:
@@ -120,30 +120,6 @@ class Live(view.View):
 
         return self._submit(vlm, work, id)
 
-    def check(
-        self,
-        words: Sequence[Step] | None = None,
-        region: perturb.Region | str | None = None,
-        *,
-        how: perturb.How = "mean",
-        id: str | None = None,
-    ) -> "jobs.Job[list[causal.Check]]":
-        """Hide a region and see what each word loses (`dexar_widgets.causal.checks`); `wait` waits for it.
-
-        By default the words and the region that are selected; ``region`` may be the name of a given one.
-        """
-        vlm, e = self._model(), self.explanation
-        mask = self.region if region is None else self.region_of(region)
-        if mask is None:
-            raise ValueError("No region is selected; draw one, set selection=, or give region=.")
-        steps = [e.steps_of(word) for word in words or [self.steps or e.steps]]
-        id = id or uuid4().hex
-
-        def tell(found: "list[causal.Check]") -> None:
-            messages.send(self, "checked", id, checks=[asdict(check) | {"drop": check.drop} for check in found])
-
-        return self._submit(vlm, lambda: causal.checks(e, steps=steps, region=mask, how=how, vlm=vlm), id, tell)
-
     def attribute(self, method: str, *, id: str | None = None, **options: Any) -> jobs.Job[Attribution]:
         """Have another method (`dexar_widgets.plugins.names("methods")`) give its maps of the answer in view.
 
@@ -160,7 +136,7 @@ class Live(view.View):
             self._add(e, found)
             return found
 
-        return self._submit(vlm, work, id or uuid4().hex)
+        return self._submit(vlm, work, id)
 
     def _model(self) -> "VLM":
         self.require_open()
@@ -169,10 +145,9 @@ class Live(view.View):
             raise ValueError("There is no model in memory to ask; make an Explorer of one: Explorer(vlm, image).")
         return vlm
 
-    def _submit(
-        self, vlm: "VLM", work: Callable[[], Any], id: str, tell: Callable[[Any], None] = lambda _: None
-    ) -> jobs.Job[Any]:
-        """Queue work on the model and tell the browser how it goes: reports, what it found, one last message."""
+    def _submit(self, vlm: "VLM", work: Callable[[], Any], id: str | None) -> jobs.Job[Any]:
+        """Queue work on the model and tell the browser how it goes: reports, then one last message."""
+        id = id or uuid4().hex
 
         def on_done(job: jobs.Job[Any]) -> None:
             with self._lock:
@@ -180,8 +155,6 @@ class Live(view.View):
             if job.state == "failed":
                 messages.send(self, "error", id, message=str(job.error) or type(job.error).__name__)
                 return
-            if job.state == "done":
-                tell(job.result())
             messages.send(self, job.state, id)
 
         def on_progress(news: jobs.Progress) -> None:
@@ -206,7 +179,7 @@ class Live(view.View):
             job.cancel()
 
     def wait(self, timeout: float | None = None) -> Any:
-        """Wait for what was asked for last: its `Explanation`, its list of `Check`, or its `Attribution`."""
+        """Wait for what was asked for last: an `Explanation`, an `Attribution`, or what a test found."""
         if self.job is None:
             raise ValueError("Nothing was asked yet; ask(…) first.")
         try:

@@ -7,7 +7,7 @@ travel beside a message as one buffer of bytes. What is asked wrongly is answere
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from dexar_widgets import plugins
 from dexar_widgets.widgets import wire
@@ -44,8 +44,15 @@ class Message:
             raise ValueError(f"A check needs the steps of each word, [[0, 1], [3]]; got {words!r}.")
         return [tuple(word) for word in words]
 
+    def steps(self) -> tuple[int, ...]:
+        """One word's steps."""
+        word = self.content.get("steps")
+        if not _is_word(word):
+            raise ValueError(f"A message of kind {self.kind!r} needs the steps of a word, [1, 2]; got {word!r}.")
+        return tuple(word)
 
-def _is_word(word: object) -> bool:
+
+def _is_word(word: object) -> TypeGuard[list[int]]:
     return (
         isinstance(word, list)
         and len(word) > 0
@@ -125,6 +132,18 @@ def _check(explorer: "Explorer", message: Message) -> None:
     explorer.check(message.words(), message.content.get("region"), how=how, id=message.id)
 
 
+def _deletion(explorer: "Explorer", message: Message) -> None:
+    how: Any = message.get("how", str, "mean")
+    state = {"layer_mode": "range", **message.get("view", dict, {})}
+    explorer.deletion(message.steps(), how=how, state=state, id=message.id)
+
+
+def _knockout(explorer: "Explorer", message: Message) -> None:
+    cut: Any = message.get("cut", list)
+    window = None if message.content.get("window") is None else message.get("window", int)
+    explorer.knockout(cut, window=window, id=message.id)
+
+
 def _attribute(explorer: "Explorer", message: Message) -> None:
     explorer.attribute(message.get("method", str), id=message.id)
 
@@ -144,6 +163,8 @@ ANSWERS: Mapping[str, Callable[["Explorer", Message], None]] = {
     "ask": _ask,
     "image": _image,
     "check": _check,
+    "deletion": _deletion,
+    "knockout": _knockout,
     "attribute": _attribute,
     "cancel": _cancel,
     "html": _html,

@@ -17,7 +17,7 @@ from dexar_widgets.widgets.regions import outline_of
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
 
-__all__ = ["NAMES", "OF_AN_ANSWER", "View", "defaults", "methods_of"]
+__all__ = ["NAMES", "OF_AN_ANSWER", "View", "defaults", "methods_of", "require_known"]
 
 LAYER_MODES = ("single", "cumulative", "range")
 METHODS = ("dexar", "attention")
@@ -209,23 +209,27 @@ class View(anywidget.AnyWidget):
         """The view as plain JSON values, for `from_state`."""
         return {name: getattr(self, name) for name in NAMES}
 
-    def options(self) -> Options:
-        """The options of `Explanation.heatmap` that the view stands for."""
-        e = self.shown()
-        first, last = self.layers or _ends(e.layers)
-        first = {"single": last, "cumulative": e.layers[0]}.get(self.layer_mode, first)
+    def checked_state(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Traits of another state, in their one form where an answer is there to check them against."""
+        require_known(given, also=())
+        given = {"steps" if name == "step" else name: value for name, value in given.items()}
+        known = {name for name in given if self.sources or name not in OF_AN_ANSWER}
+        traits = self.traits()
+        return {name: traits[name].validate(self, value) if name in known else value for name, value in given.items()}
+
+    def options(self, state: Mapping[str, Any] | None = None) -> Options:
+        """The options of `Explanation.heatmap` that the view stands for; ``state``: with these traits changed."""
+        e, chosen = self.shown(), self.state() | dict(state or {})
+        first, last = chosen["layers"] or _ends(e.layers)
+        first = {"single": last, "cumulative": e.layers[0]}.get(chosen["layer_mode"], first)
         layers = [layer for layer in e.layers if first <= layer <= last]
-        heads = None if self.heads is None else [pair for pair in self.heads if pair[0] in layers]
+        heads = None if chosen["heads"] is None else [pair for pair in chosen["heads"] if pair[0] in layers]
         if heads == []:
             raise ValueError("None of the chosen heads lies in the chosen layers.")
         return e.options(
             layers=layers,
             heads=heads,
-            head_filter=self.head_filter,
-            filler_filter=self.filler_filter,
-            relu=self.relu,
-            text_set=self.text_set,
-            preset=self.preset,
+            **{name: chosen[name] for name in ("head_filter", "filler_filter", "relu", "text_set", "preset")},
         )
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
@@ -257,6 +261,17 @@ NAMES: tuple[str, ...] = tuple(name for name, trait in vars(View).items() if isi
 """The traits that make up a view."""
 OF_AN_ANSWER = ("preset", "text_set", "layers", "heads", "step", "steps", "method", "selection")
 """Those that have no meaning before there is an answer; the preset brings the two after it."""
+_OUTER = ("layout", "tooltip", "tabbable")  # traits of every ipywidget
+
+
+def require_known(traits: Mapping[str, Any], *, also: Sequence[str] = _OUTER) -> None:
+    """Raise `TypeError` for a name that is no trait of a view, nor one of ``also``."""
+    unknown = sorted(set(traits) - {*NAMES, *also})
+    if unknown:
+        raise TypeError(
+            f"Explorer has no {unknown[0]!r}; it takes image and prompt (with a model), regions, lesson, and the "
+            f"traits {', '.join(NAMES)}."
+        )
 
 
 def defaults(e: "Explanation", preset: str | None = None) -> dict[str, Any]:

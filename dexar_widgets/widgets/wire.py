@@ -42,6 +42,7 @@ def document(
     view: Mapping[str, Any] | None = None,
     lesson: Sequence[Mapping[str, Any]] = (),
     regions: Sequence[Mapping[str, Any]] = (),
+    results: Sequence[Mapping[str, Any]] = (),
     title: str | None = None,
     max_bytes: int = OPENING_BYTES,
 ) -> tuple[dict[str, Any], bytes]:
@@ -53,6 +54,8 @@ def document(
         The Explorer's traits to begin with; what the first source needs to show them travels whatever it takes.
     regions
         Named regions of the first image: ``name``, ``outline`` (box or polygon, or None) and ``coverage`` per cell.
+    results
+        What was measured or found about the first source's answer (see `dexar_widgets.widgets.results`).
     max_bytes
         Budget of the payload; ``open`` and the methods' maps of every source travel whatever they take.
     """
@@ -69,7 +72,8 @@ def document(
         everything.size += blocks.size
         headers.append(header)
     top = {"format": "dexar_widgets", "version": VERSION, "sources": headers}
-    return top | {"view": dict(view or {}), "lesson": list(lesson)}, everything.payload
+    found = {"results": list(results)} if results else {}
+    return top | {"view": dict(view or {}), "lesson": list(lesson)} | found, everything.payload
 
 
 def saved(sources: Sequence[Explanation], script: str, **options: Any) -> tuple[str, bytes]:

@@ -80,6 +80,24 @@ export function button(label: string, act: () => void, attributes: Attributes = 
   return node;
 }
 
+export const hint = (text: string): HTMLElement => el("p", { class: "hint" }, text);
+
+/** A table that scrolls within its place; of its rows each begins with what it is about. */
+export function tableOf(heads: string[], body: HTMLElement): HTMLElement {
+  const names = heads.map((head) => el("th", { scope: "col" }, head));
+  return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...names)), body));
+}
+
+export const row = (head: Child, ...cells: string[]): HTMLElement =>
+  el("tr", {}, el("th", { scope: "row" }, head), ...cells.map((text) => el("td", {}, text)));
+
+/** The numbers of a picture, for who does not see it. */
+export function asTable(heads: string[], rows: HTMLElement[]): HTMLElement {
+  const table = tableOf(heads, el("tbody", {}, ...rows));
+  table.tabIndex = 0; // scrolled by keys: nothing in it takes the focus
+  return el("details", {}, el("summary", {}, "As a table"), table);
+}
+
 /** A hint that follows what it speaks of. */
 export function sentence(text: () => string): HTMLElement {
   const line = el("p", { class: "hint" });

@@ -109,7 +109,7 @@ export function record(s: State): Record<string, unknown> {
 }
 
 /** No option touches a ready-made map. */
-function optionsOf(side: Side): Record<string, unknown> {
+export function optionsOf(side: Side): Record<string, unknown> {
   const { e, options: o, method } = side;
   if (readyMade(e, method)) return {};
   return {

@@ -10,6 +10,9 @@ export function number(value: number): string {
   return value.toPrecision(3).replace(/^-/, "−");
 }
 
+/** Two decimals, and no minus before zero. */
+export const nats = (lost: number): string => (Math.round(100 * lost) / 100 + 0).toFixed(2).replace("-", "−");
+
 export const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
 export const quoted = (text: string): string => `“${text.trim() || "␣"}”`;

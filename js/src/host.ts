@@ -1,10 +1,13 @@
 /** What stands behind the view: a kernel that computes on request, or nothing but the page itself. */
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Explanation, Picture, Region } from "./wire";
+import type { Explanation, Picture } from "./wire";
+
+/** What a model can be tested on; what it finds arrives in the state's `results`. */
+export type Measured = "check" | "deletion" | "knockout";
 
 export interface Job {
-  kind: "ask" | "check" | "attribute";
+  kind: "ask" | "attribute" | Measured;
   text: string;
   done: number;
   total: number;
@@ -12,18 +15,6 @@ export interface Job {
   words: readonly string[];
   /** When its present phase began, in milliseconds. */
   since: number;
-}
-
-/** What hiding a region, and hiding all else, does to a word: natural log-probabilities. */
-export interface Check {
-  steps: number[];
-  word: string;
-  area: number;
-  how: string;
-  log_prob: number;
-  hidden: number;
-  kept: number;
-  drop: number;
 }
 
 export interface Host {
@@ -44,7 +35,8 @@ export interface Host {
   /** Have parts of the numbers brought; they arrive in the explanation. */
   want(e: Explanation, parts: string[]): Promise<void>;
   ask(prompt: string): Promise<void>;
-  check(words: number[][], region: Region, how: string): Promise<Check[]>;
+  /** Test the answer in view, as Python's `measuring.py` does. */
+  measure(kind: Measured, content: object): Promise<void>;
   /** Have a method give its maps of the answer; they arrive in the explanation. */
   attribute(method: string): Promise<void>;
   cancel(): void;
@@ -76,7 +68,7 @@ export function pageHost(): Host {
       return Promise.resolve();
     },
     ask: refuse,
-    check: refuse,
+    measure: refuse,
     attribute: refuse,
     cancel() {},
     load: refuse,

@@ -1,9 +1,9 @@
 /** The kernel behind a widget: requests by custom message, as Python's `messages.py` answers them. */
 
 import { batch, computed, signal } from "@preact/signals-core";
-import type { Check, Host, Job } from "./host";
+import type { Host, Job, Measured } from "./host";
 import type { BlockSpec } from "./tensor";
-import { type Explanation, type Picture, type Region, receive, VERSION } from "./wire";
+import { type Explanation, type Picture, receive, VERSION } from "./wire";
 
 /** What a host hands a widget (anywidget's model), as far as it is used here. */
 export interface Model {
@@ -28,7 +28,6 @@ interface Message {
   methods?: string[];
   job?: string | null;
   blocks?: BlockSpec[];
-  checks?: Check[];
   image?: Picture | null;
 }
 
@@ -37,7 +36,9 @@ const ANSWERS = {
   hello: "hello",
   part: "part",
   ask: "done",
-  check: "checked",
+  check: "done",
+  deletion: "done",
+  knockout: "done",
   attribute: "done",
   cancel: "done",
   image: "image",
@@ -123,9 +124,8 @@ export class Kernel implements Host {
     this.picture.value = null;
   }
 
-  async check(words: number[][], region: Region, how: string): Promise<Check[]> {
-    const [{ checks }] = await this.#run("check", { words, region, how });
-    return Array.isArray(checks) ? checks : [];
+  async measure(kind: Measured, content: object): Promise<void> {
+    await this.#run(kind, content);
   }
 
   async attribute(method: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** A region drawn on the image: what it covers, and how much of a map's energy lies inside. */
 
-import type { Check } from "./host";
 import type { CellMap } from "./maps";
+import type { Check } from "./results";
 import type { Header, Outline, Region } from "./wire";
 
 type Box = [number, number, number, number];
@@ -148,15 +148,19 @@ export function pointsAt(energy: number, area: number): Part | null {
   return odds >= TIMES ? "inside" : odds <= 1 / TIMES ? "outside" : null;
 }
 
-/** Where a word comes from, by what hiding each side cost it, and whether the map says so. */
-export function originOf(
-  map: Part | null,
-  { log_prob, hidden, kept }: Pick<Check, "log_prob" | "hidden" | "kept">,
-): string {
+type Losses = Pick<Check, "log_prob" | "hidden" | "kept">;
+
+/** The side that a word needs, by what hiding each cost it. */
+export function sideOf({ log_prob, hidden, kept }: Losses): Part | "both" | "neither" {
   const [inside, outside] = [log_prob - hidden >= NATS, log_prob - kept >= NATS];
-  if (inside && outside) return "needs both the region and the rest";
-  if (!inside && !outside) return "needs neither: text, or either side alone, is enough";
-  const from = inside ? "inside" : "outside";
+  return inside && outside ? "both" : inside ? "inside" : outside ? "outside" : "neither";
+}
+
+/** Where a word comes from, and whether the map says so. */
+export function originOf(map: Part | null, check: Losses): string {
+  const from = sideOf(check);
+  if (from === "both") return "needs both the region and the rest";
+  if (from === "neither") return "needs neither: text, or either side alone, is enough";
   const agrees = !map ? "the map takes no side" : map === from ? "the map says so" : `the map points ${map}`;
   return `comes from ${from} the region; ${agrees}`;
 }

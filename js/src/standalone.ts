@@ -16,7 +16,7 @@ document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 try {
   const text = (id: string): string => document.getElementById(id)?.textContent ?? "";
   const content = JSON.parse(text("document")) as Document;
-  const s = createState(open(content, fromBase64(text("payload"))), pageHost());
+  const s = createState(open(content, fromBase64(text("payload"))), pageHost(), content.results);
   if (content.lesson.length) s.tab.value = "Teach";
   writeTraits(s, content.view);
   mount(root, s, content.lesson);

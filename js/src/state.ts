@@ -3,10 +3,11 @@
 import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { ColourName } from "./colour";
 import { keptHeads, type Options, presetOptions, stepWeights } from "./filters";
-import { bring, type Check, type Host } from "./host";
+import { bring, type Host } from "./host";
 import { type CellMap, mapOf, needed, stepsInView } from "./maps";
 import type { Method } from "./methods";
 import { coverageOf, energyInside } from "./region";
+import type { Result } from "./results";
 import type { Explanation, Level, Preset, Region, Word } from "./wire";
 
 export type LayerMode = "single" | "cumulative" | "range";
@@ -80,8 +81,10 @@ export interface State extends Choice {
   cell: Signal<number | null>;
   /** The cell that was clicked: which words use it is told. */
   picked: Signal<number | null>;
-  /** What hiding a region did to the words, as the kernel measured it. */
-  checked: Signal<{ region: Region; checks: readonly Check[] } | null>;
+  /** What was measured or found about the answer. */
+  results: Signal<readonly Result[]>;
+  /** The cut whose cost is shown or asked for: source and target. */
+  cut: Signal<string>;
   /** The layers pass by one after another. */
   playing: Signal<boolean>;
   /** A guess is asked for: the map stays hidden. */
@@ -109,7 +112,7 @@ export interface State extends Choice {
   end(): void;
 }
 
-export function createState(sources: readonly Explanation[], host: Host): State {
+export function createState(sources: readonly Explanation[], host: Host, results: readonly Result[] = []): State {
   const e = sources[0]!;
   const first = e.header.presets[e.header.preset] ?? e.header.presets.paper!;
   const s = {
@@ -136,7 +139,8 @@ export function createState(sources: readonly Explanation[], host: Host): State 
     bare: signal(false),
     cell: signal<number | null>(null),
     picked: signal<number | null>(null),
-    checked: signal<{ region: Region; checks: readonly Check[] } | null>(null),
+    results: signal(results),
+    cut: signal("image answer"),
     playing: signal(false),
     veiled: signal(false),
     locked: signal(false),

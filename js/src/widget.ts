@@ -4,6 +4,7 @@ import { effect, type Signal, signal, untracked } from "@preact/signals-core";
 import { el } from "./dom";
 import { bytesOf, Kernel, type Model } from "./kernel";
 import { shield } from "./keys";
+import { type Result, same } from "./results";
 import { createState, type State } from "./state";
 import style from "./style.css";
 import { followTheme } from "./theme";
@@ -37,6 +38,9 @@ class Session {
     this.kernel = new Kernel(model);
     this.#on("change:_document", () => this.#change());
     for (const name of NAMES) this.#on(`change:${name}`, () => this.#hear(name));
+    this.#on("change:_results", () => {
+      if (this.#state) this.#state.results.value = this.#results();
+    });
     const resume = effect(() => {
       if (this.kernel.connected.value) this.#save();
     });
@@ -81,6 +85,8 @@ class Session {
     return JSON.parse((this.#model.get("_document") as string) || "null") as Document | null;
   }
 
+  #results = (): readonly Result[] => (this.#model.get("_results") as readonly Result[] | undefined) ?? [];
+
   async #load(): Promise<void> {
     const loading = this.#leave();
     await null; // some hosts set one trait after the other: the payload may come next
@@ -89,7 +95,7 @@ class Session {
       const document = this.#document();
       const sources = document && (await this.#read(document));
       if (loading !== this.#loading) return;
-      if (sources) content = this.#follow(createState(sources, this.kernel), document.lesson);
+      if (sources) content = this.#follow(createState(sources, this.kernel, this.#results()), document.lesson);
     } catch (error) {
       content = error instanceof Error ? error : new Error(String(error));
     }
@@ -161,8 +167,6 @@ class Session {
     this.#listening = false;
   }
 }
-
-const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 /** By the Explorer's own id: a host may hand out several objects for one model, and share this module among all. */
 const sessions = new Map<string, Session>();

@@ -1,6 +1,7 @@
 /** The document as Python's `wire.py` and `parts.py` encode it; they and this file change together. */
 
 import { type Signal, signal } from "@preact/signals-core";
+import type { Result } from "./results";
 import { type Block, type BlockSpec, readBlocks } from "./tensor";
 import type { Traits } from "./traits";
 
@@ -112,6 +113,7 @@ export interface Document {
   sources: Header[];
   view: Partial<Traits>;
   lesson: LessonStep[];
+  results?: Result[];
 }
 
 export interface Explanation {

@@ -99,7 +99,7 @@ describe("a question", () => {
   it("is not hidden by a check that runs", () => {
     const panel = show("what?");
     model.greet();
-    kernel.check([[0]], [0, 0, 1, 1], "mean").catch(() => {});
+    kernel.measure("check", { words: [[0]] }).catch(() => {});
     expect(button(panel, "Ask")).toBeDefined();
   });
 });

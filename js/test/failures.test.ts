@@ -2,11 +2,12 @@
 import { signal } from "@preact/signals-core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { scoped } from "../src/dom";
-import { type Check, type Host, type Job, pageHost } from "../src/host";
+import { type Host, type Job, pageHost } from "../src/host";
 import { listen } from "../src/keys";
 import { sumMap } from "../src/maps";
 import { drawing } from "../src/panels/draw";
 import { failuresPanel, notesCsv } from "../src/panels/failures";
+import type { Check, Finding } from "../src/results";
 import { createState, type State } from "../src/state";
 import type { Explanation, Region } from "../src/wire";
 import { explanation } from "./golden";
@@ -210,7 +211,7 @@ describe("silenced words", () => {
 describe("the spurious check", () => {
   const REGION: Region = [0, 0, 50, 20];
 
-  function kernel(checks: Check[]) {
+  function kernel() {
     const job = signal<Job | null>(null);
     const asked: unknown[] = [];
     let cancelled = 0;
@@ -219,9 +220,8 @@ describe("the spurious check", () => {
       connected: signal(true),
       model: signal("a model"),
       job,
-      check: (...what) => {
+      measure: async (...what) => {
         asked.push(what);
-        return Promise.resolve(checks);
       },
       cancel: () => {
         cancelled++;
@@ -230,45 +230,64 @@ describe("the spurious check", () => {
     return { host, job, asked, cancelled: () => cancelled };
   }
 
-  const check = (steps: number[], hidden: number, kept: number): Check => ({
+  const check = (steps: number[], hidden: number, kept: number, p: number | null = 0.05): Check => ({
     steps,
     word: "",
-    area: 0.5,
-    how: "mean",
     log_prob: -1,
     hidden,
     kept,
-    drop: -1 - hidden,
+    ...(p === null ? { chance: null, low: null, high: null } : { chance: 0.1, low: -0.012, high: 2.5 }),
+    p,
+    randoms: p === null ? 0 : 19,
   });
 
-  it("asks about every word at once, and says where each comes from", async () => {
+  const measured = (...checks: Check[]) => {
+    s.results.value = [{ kind: "check", about: { region: REGION }, how: "blur", checks }];
+  };
+
+  it("asks about every word and the whole answer at once", () => {
     end?.();
-    const { host, asked } = kernel([check([0], -1.1, -6.2), check([1], -4, -1), check([2, 3], -1, -1)]);
+    const { host, asked } = kernel();
     show(explanation("with_attention"), host);
+    s.region.value = REGION;
+    named(section("Does"), "Hide it").click();
+    expect(asked).toEqual([["check", { words: [[0], [1], [2, 3], [0, 1, 2, 3]], region: REGION, how: "mean" }]]);
+  });
+
+  it("says where each word comes from, what is lost, and what chance would lose", () => {
     s.region.value = REGION;
     const part = section("Does");
     expect(part.querySelectorAll("thead th").length).toBe(4);
-    named(part, "Hide it").click();
-    await Promise.resolve();
-    expect(asked).toEqual([[[[0], [1], [2, 3]], REGION, "mean"]]);
+    measured(check([0], -1.1, -6.2), check([1], -4, -1), check([2, 3], -4, -1, 0.3), check([0, 1, 2, 3], -4, -1, null));
     const rows = cellsOf(part);
-    expect(rows.map((row) => row.slice(4, 6))).toEqual([
-      ["0.10", "5.20"],
-      ["3.00", "0.00"],
-      ["0.00", "0.00"],
+    expect(rows.map((row) => row[0])).toEqual(["a", "red", "suitcase", "Whole answer"]);
+    expect(rows.map((row) => row.slice(1, 6))).toEqual([
+      ["outside", "0.10", "0.10 (−0.01 to 2.50)", "0.05", "5.20"],
+      ["inside", "3.00", "0.10 (−0.01 to 2.50)", "0.05", "0.00"],
+      ["inside?", "3.00", "0.10 (−0.01 to 2.50)", "0.30", "0.00"],
+      ["inside", "3.00", "–", "–", "0.00"],
     ]);
-    expect(rows.map((row) => row[6])).toEqual([
-      expect.stringMatching(/^comes from outside the region; /),
-      expect.stringMatching(/^comes from inside the region; /),
-      "needs neither: text, or either side alone, is enough",
-    ]);
+    s.chosen.value = [1];
+    const said = () => part.querySelector(".scroll")!.parentElement!.nextElementSibling!.textContent;
+    expect(said()).toMatch(
+      /“red” loses 3\.00 nats without the region, 0\.10 \(−0\.01 to 2\.50\) without a random one; none of 19 random regions costs as much \(p = 0\.05\)\. Without the rest it loses 0\.00: it comes from inside the region; the map .+\.$/,
+    );
+    s.chosen.value = [2, 3];
+    expect(said()).toContain("5 of 19 random regions cost as much (p = 0.30): no more than chance.");
+    s.chosen.value = [];
+    expect(said()).toMatch(
+      /The whole answer loses 3\.00 nats without the region\. Without the rest it loses 0\.00: it comes/,
+    );
+    expect(part.textContent).toContain("Hidden with a blur. By chance: the mean of 19 random regions");
+    named(part, "Whole answer").click();
+    expect(s.chosen.value).toEqual([]);
     s.region.value = [0, 0, 50, 19]; // another region: what was measured does not hold for it
     expect(cellsOf(part)[0]!.length).toBe(4);
   });
 
   it("shows how far it is, and can be stopped", () => {
     end?.();
-    const { host, job, cancelled } = kernel([]);
+    const { host, job, cancelled } = kernel();
     show(explanation("with_attention"), host);
     s.region.value = REGION;
     const bar = section("Does").querySelector("progress")!;
@@ -290,6 +309,40 @@ describe("the spurious check", () => {
   it("without a region asks for one", () => {
     expect(section("Does").querySelector("table")!.closest("[hidden]")).not.toBeNull();
     expect(section("Does").textContent).toContain("Draw a box");
+  });
+});
+
+describe("findings", () => {
+  const FOUND: Finding = {
+    kind: "finding",
+    about: { name: "spurious" },
+    text: "“red” comes from <b>the stamp</b>.",
+    cells: [3, 4],
+    regions: [{ name: "the stamp", outline: [30, 0, 50, 10] }],
+    notes: [{ steps: [1], word: "red", tag: "spurious", text: "It loses 3 nats." }],
+  };
+
+  it("are hidden while there are none, then tell their sentence and lead to words and regions", () => {
+    const part = section("Found by");
+    expect(part.hidden).toBe(true);
+    s.results.value = [FOUND];
+    expect(part.hidden).toBe(false);
+    expect(part.querySelector("p")!.textContent).toBe(FOUND.text);
+    expect(part.querySelector("p b")).toBeNull();
+    named(part, "red").click();
+    expect(s.chosen.value).toEqual([1]);
+    expect(named(part, "red").title).toBe("It loses 3 nats.");
+    named(part, "Show the stamp").click();
+    expect(s.region.value).toEqual([30, 0, 50, 10]);
+    expect(part.textContent).toContain("2 cells dotted");
+  });
+
+  it("have their cells dotted on the image while the tab is open", () => {
+    s.tab.value = "Failures";
+    s.results.value = [FOUND];
+    expect(stage.querySelector(".outliers path")!.getAttribute("d")).toContain("M30 0H40");
+    s.tab.value = "Flow";
+    expect(stage.querySelector(".outliers path")!.getAttribute("d")).toBeNull();
   });
 });
 

@@ -73,7 +73,7 @@ describe("messages", () => {
     for (const odd of [null, undefined, 7, "text", [], {}, { dexar: 2 }, { dexar: 1, id, kind: "done" }])
       model.emit("msg:custom", odd);
     expect(kernel.connected.value).toBe(false);
-    for (const kind of ["wat", "hello", "part", "checked"]) model.answer(id, kind);
+    for (const kind of ["wat", "hello", "part", "html"]) model.answer(id, kind);
     model.answer("nobody", "done");
     expect(ended).toBe(false);
     expect(kernel.job.value?.text).toBe("waiting");
@@ -180,17 +180,32 @@ describe("a job", () => {
   it("waits behind another one; the first is shown and stopped first", async () => {
     model.greet();
     const asked = kernel.ask("what?");
-    const checked = kernel.check([[0, 1]], [0, 0, 5, 5], "mean");
+    const checked = kernel.measure("check", { words: [[0, 1]], region: [0, 0, 5, 5], how: "mean" });
     expect(kernel.job.value?.kind).toBe("ask");
     model.answer(model.request("ask").id, "done");
     await asked;
     expect(kernel.job.value?.kind).toBe("check");
     const { id } = model.request("check");
     expect(model.request("check")).toMatchObject({ words: [[0, 1]], region: [0, 0, 5, 5], how: "mean" });
-    model.answer(id, "checked", { checks: [{ word: "cat" }] });
-    expect(await checked).toEqual([{ word: "cat" }]);
     model.answer(id, "done");
+    await checked;
     expect(kernel.job.value).toBeNull();
+  });
+
+  it.each([
+    ["deletion", { steps: [1], view: { method: "dexar" }, how: "blur" }],
+    ["knockout", { cut: ["image", "answer"] }],
+  ] as const)("of kind %s says what to test, tells how far it is, and can be stopped", async (kind, content) => {
+    model.greet();
+    const asked = kernel.measure(kind, content);
+    expect(model.request(kind)).toMatchObject(content);
+    model.answer(model.request(kind).id, "progress", { done: 1, total: 4, text: "scoring" });
+    expect(kernel.job.value).toMatchObject({ kind, done: 1, total: 4 });
+    kernel.cancel();
+    model.answer(model.request("cancel").id, "done");
+    model.answer(model.request(kind).id, "cancelled");
+    await expect(asked).rejects.toThrow("Stopped.");
+    expect([kernel.job.value, kernel.problem.value]).toEqual([null, ""]);
   });
 
   it("has a method give its maps, of those that the kernel named", async () => {

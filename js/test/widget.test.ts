@@ -127,6 +127,32 @@ describe("a view of a model", () => {
   });
 });
 
+describe("results", () => {
+  const result = (text: string) => [
+    { kind: "finding", about: { name: "register" }, text, cells: [], regions: [], notes: [] },
+  ];
+
+  it("come with the model, follow what Python sets, and are never sent back", async () => {
+    const open = { display: { tab: "Failures" } };
+    const [model, place] = await start({ ...carried("ordinary"), ...open, _results: result("One register.") });
+    const told = () => place.querySelector(".failures section")!.textContent;
+    expect(told()).toContain("One register.");
+    model.update({ _results: result("None.") });
+    expect(told()).toContain("None.");
+    model.greet();
+    click(place, 1);
+    vi.advanceTimersByTime(50);
+    expect(model.get("_results")).toEqual(result("None."));
+  });
+
+  it("of an answer before are gone with it", async () => {
+    const [model, place] = await start({ ...carried("ordinary"), _results: result("Old.") });
+    model.update({ ...carried("one_step"), _results: [], display: { tab: "Failures" } });
+    await settle();
+    expect(place.textContent).not.toContain("Old.");
+  });
+});
+
 describe("a new document", () => {
   it("keeps how it is drawn and takes what comes with it, and sends nothing old back", async () => {
     const [model, place] = await start();

@@ -9,6 +9,7 @@ import pytest
 from dexar_widgets import perturb
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import coverage
+from dexar_widgets.widgets import html, results
 from tests.browser.view import view_in
 from tests.golden.cases import CASES, build, with_attention
 
@@ -142,7 +143,7 @@ def test_keys_pick_a_cell_grow_a_box_and_clear(open_failures):
 def test_registers_share_of_attention_and_of_the_map_are_pythons(open_failures):
     e = with_attention()
     view, _ = open_failures(e)
-    assert view.text(".failures section").startswith("Register patches 1 of 20 patches may be registers")
+    assert view.text(".failures section:not([hidden])").startswith("Register patches 1 of 20 patches may be registers")
     assert view.page.locator(".outliers path").first.get_attribute("d").startswith("M0 0H10")
     view.word(1).click()
     rows = e.attention[1][..., e.layout.tokens_of(0)].astype(float).mean((0, 1))
@@ -185,6 +186,46 @@ def test_every_case_has_a_face(open_failures, name):
     assert silenced == int((e.word_weights() == 0).sum())
 
 
+def measured(e: Explanation) -> str:
+    """A page with results as they are kept of one answer; the numbers are made up."""
+    steps, words = list(e.steps), [list(word.steps) for word in e.generation.words]
+    chance = {"chance": 0.1, "low": -0.01, "high": 2.5, "p": 0.05, "randoms": 19}
+    scores = {"log_prob": -0.5, "hidden": -3.5, "kept": -0.6}
+    check = [{"steps": word, "word": "x"} | scores | chance for word in [*words, steps]]
+    settings = results.settings("dexar", e.options())
+    lines = {name: [-0.5, -1.0 - depth] for depth, name in enumerate(["high", "mean", "low", "own"])}
+    curve = {"fractions": [0, 0.5], "lost": 3.3, "verdict": "above chance", "status": "ok", "how": "mean"}
+    lost = [{"word": "x", "steps": word, "total": 2.0, "drop": [0.5] * (len(e.layers) - 1)} for word in [*words, steps]]
+    windows = [[layer, layer + 1] for layer in range(len(e.layers) - 1)]
+    found = [
+        {"kind": "check", "about": {"region": [5, 5, 30, 30]}, "how": "mean", "checks": check},
+        {"kind": "deletion", "about": {"steps": steps} | settings} | chance | curve | lines,
+        {"kind": "knockout", "about": {"cut": ["image", "answer"]}, "depth": len(e.layers), "aligned": True}
+        | {"windows": windows, "words": lost},
+    ]
+    return html.page(e, view={"selection": [5, 5, 30, 30]}, results=found)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_page_shows_what_was_measured_before_it_was_made(show, scheme, width):
+    view = show(measured(with_attention()), scheme=scheme, width=width)
+    assert view.root.locator(".layers .knockout svg").count() == 1
+    assert view.root.get_by_role("button", name="Cut and ask again").count() == 0
+    view.tab("Failures")
+    rows = table(view, 1)
+    assert rows["red"][:-1] == ["inside", "3.00", "0.10 (−0.01 to 2.50)", "0.05", "0.10"]
+    assert len(rows) == 4 and "Whole answer" in rows
+    assert view.root.locator(".failures svg polygon.chance").count() == 1
+    for tab in ("Failures", "Flow"):
+        view.tab(tab)
+        for summary in view.root.locator("details:not([open]) > summary:visible").all()[::-1]:
+            summary.click()
+        assert view.violations() == []
+        assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    view.matrix.nth(1).press("ArrowRight")
+    assert "nats lost" in view.text(".knockout .readout")
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_accessibility_violation(open_failures, scheme, width):
     view, stage = open_failures(with_attention(), scheme=scheme, width=width)
@@ -208,6 +249,7 @@ def test_a_words_text_is_never_markup(open_failures):
 
 CHECKED = """
 import time
+from types import SimpleNamespace
 import numpy as np
 import dexar_widgets as dx
 vlm = dx.load()
@@ -215,26 +257,37 @@ scene = dx.lab.scene(7)
 e = dx.explain(vlm, scene.image, "what do you see?", attention=True, patch_norm=True)
 mask = np.zeros(scene.image.shape[:2], bool)
 mask[218:335, 255:377] = True
-w = dx.Explorer(e, regions={"the butterfly": mask}, selection="the butterfly", display={"tab": "Failures"})
+w = dx.Explorer(e, regions={"the middle": mask}, selection="the middle", display={"tab": "Failures"})
 w
 """
+
+
+def nats(text: str) -> float:
+    return float(text.replace("−", "-"))
 
 
 def test_hiding_a_region_tells_of_every_word_what_it_cost_and_can_be_stopped(lab):
     notebook = lab(CHECKED)
     notebook.run()
     view = view_in(notebook)
-    assert view.root.get_by_label("Region", exact=True).input_value() == "the butterfly"
+    assert view.root.get_by_label("Region", exact=True).input_value() == "the middle"
     hide = view.root.get_by_role("button", name="Hide it and ask again")
     hide.click()
     view.root.get_by_role("columnheader", name="Without the rest").wait_for()
-    found = view.root.locator(".failures tbody tr", has_text="butterfly").locator("td").all_inner_texts()
-    check = "dx.check(e, step='butterfly', region=mask)"
-    lost, rest = notebook.value(f"(lambda c: [c.log_prob - c.hidden, c.log_prob - c.kept])({check})")
-    assert lost > 1 > rest
-    assert float(found[3]) == pytest.approx(lost, abs=0.006)
-    assert float(found[4].replace("−", "-")) == pytest.approx(rest, abs=0.006)
-    assert found[5].startswith("comes from inside the region; the map ")
+    rows = view.root.locator(".failures table:visible", has_text="Without the rest").locator("tbody tr").all()
+    notebook.execute("checks = dx.causal.checks(e, region=mask)")  # every word, and last the whole answer
+    assert len(rows) == notebook.value("len(checks)")
+    worst = notebook.value("max(range(len(checks) - 1), key=lambda word: checks[word].drop)")
+    for place in (worst, -1):
+        check = f"(lambda c: [c.drop, c.log_prob - c.kept, c.chance, *c.chance_range, c.p])(checks[{place}])"
+        lost, rest, *chance, p = notebook.value(check)
+        found = rows[place].locator("td").all_inner_texts()
+        assert [nats(found[1]), nats(found[4])] == pytest.approx([lost, rest], abs=0.006)
+        shown = [nats(number) for number in re.findall(r"−?[\d.]+", found[2])]
+        assert shown == pytest.approx(chance, abs=0.006)
+        assert nats(found[3]) == pytest.approx(p, abs=0.006)
+    rows[worst].get_by_role("button").click()
+    assert "19 random regions" in view.text(".failures")
 
     notebook.execute("passes = []\nvlm.model.register_forward_pre_hook(lambda *_: (passes.append(1), time.sleep(1)))")
     notebook.execute("w.selection = (0, 0, 100, 100)")
@@ -243,3 +296,43 @@ def test_hiding_a_region_tells_of_every_word_what_it_cost_and_can_be_stopped(lab
     view.root.get_by_role("progressbar", name="Check").wait_for(state="hidden")
     assert notebook.value("len(passes)") < 3
     assert view.root.get_by_role("columnheader", name="Without the rest").count() == 0
+
+
+def test_top_cells_and_cuts_are_measured_where_they_are_asked_for(lab):
+    notebook = lab(CHECKED)
+    notebook.run()
+    view = view_in(notebook)
+    view.root.get_by_role("button", name="Test the whole answer’s top cells").press("Enter")
+    curve = view.root.locator(".failures svg.curve")
+    curve.wait_for(timeout=60_000)
+    notebook.execute("found = dx.check(e, step=list(e.steps))")
+    view.root.locator(".failures summary").click()
+    rows = view.root.locator(".failures details tbody tr")
+    own = [nats(text) for text in rows.locator("td:nth-child(2)").all_inner_texts()]
+    random = [nats(text) for text in rows.locator("td:nth-child(3)").all_inner_texts()]
+    assert own == pytest.approx(notebook.value("found.curves[0].tolist()"), abs=0.006)
+    assert random == pytest.approx(notebook.value("found.random_curves[0].mean(0).tolist()"), abs=0.006)
+
+    cuts = view.root.locator(".layers .knockout")
+    cuts.get_by_role("radio", name="prompt → answer").check()
+    cuts.get_by_role("button", name="Cut and ask again").click()
+    cuts.locator("svg.curve").wait_for(timeout=60_000)
+    notebook.execute("cut = dx.check(e, cut=('prompt', 'answer'))")
+    cuts.locator("summary", has_text="As a table").click()
+    lost = [nats(text) for text in cuts.locator("tbody td").all_inner_texts()]
+    assert lost == pytest.approx(notebook.value("[*cut.drop[-1].tolist(), cut.total[-1]]"), abs=0.006)
+    view.tab("Flow")
+    below = view.root.locator(".flow .knockout")
+    below.locator(".matrix canvas").wait_for()
+    assert below.get_by_role("radio", name="prompt → answer").is_checked()
+    below.locator("summary", has_text="As a table").click()
+    totals = [nats(text) for text in below.locator("tbody td:nth-child(2)").all_inner_texts()]
+    assert totals == pytest.approx(notebook.value("cut.total.tolist()"), abs=0.006)
+    assert view.violations() == []
+
+    marks = "{'cells': [0, 1], 'regions': {'the corner': (0, 0, 40, 30)}, 'notes': []}"
+    notebook.execute(f"w.show(SimpleNamespace(kind='register', text='A corner.', marks={marks}))")
+    view.root.get_by_role("button", name="Show the corner").click()
+    assert view.text(".failures section").startswith("Found by the failure tools A corner.")
+    assert view.root.locator(".region path").first.get_attribute("d") == "M0 0H40V30H0Z"
+    assert view.violations() == []

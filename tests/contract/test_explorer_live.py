@@ -4,6 +4,7 @@ import base64
 import gc
 import io
 import json
+import re
 import threading
 import weakref
 from types import SimpleNamespace
@@ -135,21 +136,110 @@ def test_hiding_a_region_is_measured_as_by_check(explorer, browser):
     region = [10, 10, 50, 50]
     browser.tell("check", id="c", words=[[0], [1, 2]], region=region, how="blur")
     found = explorer.wait(60)
-    (answer,) = [message for message in browser.heard if message["kind"] == "checked"]
-    assert browser.kinds("c") == ["progress", "checked", "done"]
+    assert browser.kinds("c") == ["progress", "done"]
     expected = causal.checks(e, steps=[(0,), (1, 2)], region=region, how="blur")
     assert [check.log_prob for check in found] == [check.log_prob for check in expected]
-    for plain, check in zip(answer["checks"], expected, strict=True):
-        assert plain == {
-            "word": check.word,
-            "steps": check.steps,
-            "area": check.area,
-            "how": "blur",
-            "log_prob": check.log_prob,
-            "hidden": check.hidden,
-            "kept": check.kept,
-            "drop": check.drop,
-        }
+    (result,) = shown(browser)
+    assert (result["kind"], result["about"], result["how"]) == ("check", {"region": region}, "blur")
+    for plain, check in zip(result["checks"], expected, strict=True):
+        low, high = check.chance_range
+        numbers = {"log_prob": check.log_prob, "hidden": check.hidden, "kept": check.kept}
+        numbers |= {"chance": check.chance, "low": low, "high": high, "p": check.p, "randoms": 19}
+        assert (plain.pop("word"), plain.pop("steps")) == (check.word, list(check.steps))
+        assert plain == close(numbers)
+
+
+VIEW = {"layers": [0, 2], "heads": None, "head_filter": "max", "filler_filter": "max", "method": "dexar"}
+
+
+def shown(browser) -> list[dict]:
+    """What the browser was told last of what was measured."""
+    return [update["_results"] for update in browser.updates if "_results" in update][-1]
+
+
+def close(values):
+    """Numbers travel with six digits."""
+    return pytest.approx(values, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_top_cells_are_tested_as_by_check_with_the_map_that_the_message_tells(explorer, browser):
+    e = explorer.ask(QUESTION).result(60)
+    explorer.layers = 3  # the browser's own view counts, which may not have arrived yet
+    browser.tell("deletion", id="d", steps=[3], view=VIEW, how="blur")
+    found = explorer.wait(60)
+    assert browser.kinds("d") == ["progress", "done"]
+    expected = dx.check(e, step=[3], layers=[0, 1, 2], how="blur")
+    assert np.array_equal(found.curves, expected.curves)
+    (result,) = shown(browser)
+    assert result["about"] == {"steps": [3], **VIEW, "text_set": "all", "relu": True, "preset": "paper"}
+    assert (result["how"], result["status"], result["randoms"]) == ("blur", "ok", 19)
+    assert result["own"] == close(expected.curves[0].tolist())
+    assert result["mean"] == close(expected.random_curves[0].mean(0).tolist())
+    low, high = expected.random_range
+    assert (result["low"], result["high"]) == (close(low[0].tolist()), close(high[0].tolist()))
+    assert result["fractions"] == close(expected.fractions.tolist())
+    numbers = result["lost"], result["chance"], result["p"]
+    assert numbers == close((expected.auc[0], expected.random_auc[0].mean(), expected.p[0]))
+    assert result["verdict"] == expected.verdicts[0]
+
+
+@pytest.mark.slow
+def test_python_tests_the_whole_answers_top_cells_by_the_map_in_view(explorer, browser):
+    e = explorer.ask(QUESTION).result(60)
+    explorer.attribute("uniform").result(60)
+    explorer.attribute("random").result(60)
+    explorer.method = "random"
+    explorer.deletion().result(60)
+    expected = dx.check(explorer.explanation, method="random")
+    result = shown(browser)[-1]
+    assert result["about"] == {"steps": list(e.steps), "method": "random"}
+    assert result["own"] == close(expected.curves[-1].tolist())
+    explorer.method = "uniform"
+    explorer.deletion(3).result(60)
+    result = shown(browser)[-1]
+    assert (result["status"], result["own"][0], result["lost"]) == ("constant", None, None)
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("cut", dx.perturb.CUTS)
+def test_a_cut_is_measured_as_by_check(explorer, browser, cut):
+    e = explorer.ask(QUESTION).result(60)
+    browser.tell("knockout", id="k", cut=list(cut), window=2)
+    explorer.wait(60)
+    assert browser.kinds("k")[-1] == "done"
+    expected = dx.check(e, cut=cut, window=2)
+    (result,) = shown(browser)
+    assert (result["about"], result["depth"], result["aligned"]) == ({"cut": list(cut)}, len(e.layers), True)
+    assert result["windows"] == [[int(first), int(first) + 1] for first, _ in expected.windows]
+    assert [word["word"] for word in result["words"]] == list(expected.words)
+    assert [word["steps"] for word in result["words"]] == [list(steps) for steps in expected.steps]
+    for word, total, drop in zip(result["words"], expected.total, expected.drop, strict=True):
+        assert word["total"] == pytest.approx(total, rel=1e-5, abs=1e-9)
+        assert word["drop"] == close(drop.tolist())
+
+
+def test_results_stay_with_their_answer_and_the_page_keeps_them(explorer, browser):
+    explorer.ask(QUESTION).result(60)
+    for cut in (["image", "answer"], ["prompt", "answer"], ["image", "answer"]):
+        browser.tell("knockout", id="k", cut=cut)
+        explorer.wait(60)
+    assert [one["about"]["cut"][0] for one in shown(browser)] == ["prompt", "image"], "measured again, it is there once"
+    document = json.loads(re.search(r'id="document">(.*?)</script>', explorer.to_html()).group(1))
+    assert document["results"] == explorer._results
+    assert "_results" not in explorer.state(), "a state may be given to another answer"
+    explorer.ask(QUESTION, answer="I see a dog .").result(60)
+    assert explorer._results == [] == shown(browser)
+
+
+def test_a_test_that_waits_can_be_cancelled_and_leaves_nothing(explorer, browser, vlm):
+    explorer.ask(QUESTION).result(60)
+    with vlm.lock:  # a cell that uses the model
+        browser.tell("deletion", id="d", steps=[3])
+        browser.tell("cancel", id="c", job="d")
+        with pytest.raises(jobs.Cancelled):
+            explorer.wait(10)
+    assert explorer._results == []
 
 
 def test_python_checks_what_is_selected_or_a_named_region(vlm):
@@ -171,6 +261,13 @@ def test_python_checks_what_is_selected_or_a_named_region(vlm):
         ({"kind": "check", "words": [[0]], "region": [1]}, "a box"),
         ({"kind": "check", "words": [[0]], "region": [900, 900, 950, 950]}, "covers nothing"),
         ({"kind": "check", "words": [[99]], "region": [0, 0, 9, 9]}, "no explained step"),
+        ({"kind": "deletion", "steps": [99]}, "no explained step"),
+        ({"kind": "deletion", "steps": [0], "view": {"colour": "red"}}, "has no 'colour'"),
+        ({"kind": "deletion", "steps": [0], "view": {"layers": [3, 1]}}, "runs backwards"),
+        ({"kind": "deletion", "steps": [0], "view": {"heads": [[9, 9]]}}, "9"),
+        ({"kind": "deletion", "steps": [0], "view": {"method": "magic"}}, "method='magic' is unknown"),
+        ({"kind": "knockout", "cut": ["answer", "image"]}, "cut=['answer', 'image'] is unknown; accepted"),
+        ({"kind": "knockout", "cut": [["image"], "answer"]}, "is unknown; accepted"),
         ({"kind": "ask", "prompt": "  "}, "The question is empty"),
         ({"kind": "ask", "prompt": 3}, "needs 'prompt', of type str"),
         ({"kind": "ask", "prompt": "x", "max_new_tokens": "many"}, "of type int"),

@@ -37,7 +37,8 @@ export function chart(s: State, height: number, lines: () => Line[], words: () =
   });
   watch(() => {
     const all = lines();
-    drawn.replaceChildren(...axes(s, height, all[0]!.y), ...all.flatMap((each) => line(s, each)).reverse());
+    const x = along(s.e.header.layers, (i) => `Layer ${s.e.header.layers[i]}`);
+    drawn.replaceChildren(axes(x, height, all[0]!.y), ...all.flatMap((each) => line(x, each)).reverse());
   });
   watch(() => setAll(picture, { "aria-label": words() }));
   pick(s, picture);
@@ -54,8 +55,45 @@ export const key = (visual: string, text: string, unit: string): HTMLElement =>
     el("span", { class: "unit" }, unit),
   );
 
+/** Where a chart's dots stand from left to right, what they are called, and what is written below. */
+export interface Horizontal {
+  at(i: number): number;
+  name(i: number): string;
+  labels: [x: number, text: string][];
+}
+
+/** From the chart's left edge to its right one. */
+export const across = (share: number): number => LEFT + (WIDTH - LEFT - RIGHT) * share;
+
 const spacing = (s: State): number => (WIDTH - LEFT - RIGHT) / s.e.size.layers;
-const xOf = (s: State, layer: number): number => LEFT + spacing(s) * (layer + 0.5);
+const xOf = (s: State, layer: number): number => across((layer + 0.5) / s.e.size.layers);
+
+/** As many equal places as there are layers, labelled as far as there is room. */
+export function along(layers: readonly number[], name: (i: number) => string): Horizontal {
+  const every = Math.max(1, Math.ceil(layers.length / 12));
+  const at = (i: number) => across((i + 0.5) / layers.length);
+  return { at, name, labels: layers.flatMap((layer, i) => (i % every ? [] : [[at(i), String(layer)]])) };
+}
+
+/** A picture of lines that nothing can be chosen on. */
+export function plot(height: number, x: Horizontal, lines: Line[], words: string, behind?: SVGElement): SVGElement {
+  const all = lines.flatMap((each) => line(x, each)).reverse();
+  const parts = [axes(x, height, lines[0]!.y), ...(behind ? [behind] : []), ...all];
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", class: "curve still", "aria-label": words },
+    ...parts,
+  );
+}
+
+/** From the first of some ticks to the last. */
+export function between(height: number, ticks: readonly number[], say: (value: number) => string): Vertical {
+  const [low, high] = [ticks[0]!, ticks.at(-1)!];
+  return {
+    ticks: ticks.map((value) => [value, say(value)]),
+    at: (value) => rise(height, high > low ? (value - low) / (high - low) : 0),
+  };
+}
 
 /** From the foot of a chart of some height to its head. */
 export const rise = (height: number, share: number): number => height - BOTTOM - (height - TOP - BOTTOM) * share;
@@ -73,29 +111,28 @@ export function vertical(height: number, values: number[], logarithmic: boolean)
   return { ticks: marks.map((value) => [value, number(value)]), at: (value) => rise(height, share(value)) };
 }
 
-function axes(s: State, height: number, y: Vertical): SVGElement[] {
-  const { layers } = s.e.header;
-  const every = Math.max(1, Math.ceil(layers.length / 12));
+function axes(x: Horizontal, height: number, y: Vertical): SVGElement {
   const horizontal = y.ticks.flatMap(([value, text]) => [
     svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y.at(value), y2: y.at(value) }),
     svg("text", { x: LEFT - 6, y: y.at(value) + 4, "text-anchor": "end" }, text),
   ]);
-  const labels = layers.flatMap((layer, i) =>
-    i % every ? [] : [svg("text", { x: xOf(s, i), y: height - 7, "text-anchor": "middle" }, String(layer))],
-  );
-  return [svg("g", { class: "axes" }, ...horizontal, ...labels)];
+  const labels = x.labels.map(([at, text]) => svg("text", { x: at, y: height - 7, "text-anchor": "middle" }, text));
+  return svg("g", { class: "axes" }, ...horizontal, ...labels);
 }
 
-function line(s: State, { values, kind, y, say }: Line): SVGElement[] {
-  const points = values.map((value, layer) => `${xOf(s, layer).toFixed(1)},${y.at(value).toFixed(1)}`);
-  const dots = values.map((value, layer) =>
+/** Points that a line joins, as SVG has them. */
+export const pointsOf = (x: Horizontal, y: Vertical, values: readonly number[]): string[] =>
+  values.map((value, i) => `${x.at(i).toFixed(1)},${y.at(value).toFixed(1)}`);
+
+function line(x: Horizontal, { values, kind, y, say }: Line): SVGElement[] {
+  const dots = values.map((value, i) =>
     svg(
       "circle",
-      { class: kind, cx: xOf(s, layer), cy: y.at(value), r: values.length > 20 ? 2 : 3.5 },
-      svg("title", {}, `Layer ${s.e.header.layers[layer]}: ${say(value)}`),
+      { class: kind, cx: x.at(i), cy: y.at(value), r: values.length > 20 ? 2 : 3.5 },
+      svg("title", {}, `${x.name(i)}: ${say(value)}`),
     ),
   );
-  return [...dots, svg("polyline", { class: kind, points: points.join(" ") })];
+  return [...dots, svg("polyline", { class: kind, points: pointsOf(x, y, values).join(" ") })];
 }
 
 /** The layer under a pointer. */

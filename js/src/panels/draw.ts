@@ -6,6 +6,7 @@ import { cellName, listed, number, quoted } from "../format";
 import { bring } from "../host";
 import { needed, peakCell, rankOf, stepsInView } from "../maps";
 import { boxOf, boxOfCells, cellAt, cellBeside, cellsPath, energyInside, outlinePath, type Point } from "../region";
+import { resultsOf } from "../results";
 import type { State } from "../state";
 import type { Word } from "../wire";
 
@@ -76,11 +77,15 @@ function outlines(s: State): SVGElement {
   return svg(
     "svg",
     { class: "outlines", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    border("outliers", () => (s.tab.value === "Failures" ? cellsPath(header, new Set(header.outliers.cells)) : "")),
+    border("outliers", () => (s.tab.value === "Failures" ? cellsPath(header, dotted(s)) : "")),
     border("region", () => (s.region.value ? outlinePath(header, s.region.value) : "")),
     border("picked", () => (s.picked.value === null ? "" : cellsPath(header, new Set([s.picked.value])))),
   );
 }
+
+/** Possible registers, and the cells that failure tools mark. */
+const dotted = (s: State): Set<number> =>
+  new Set([s.e.header.outliers, ...resultsOf(s.results.value, "finding")].flatMap(({ cells }) => cells));
 
 /** Where an event is, in pixels of the image. */
 function pointOf(s: State, stage: HTMLElement, event: PointerEvent): Point {

@@ -1,40 +1,29 @@
 /** Where a map may mislead: register patches, silenced words, words that come from elsewhere; and notes on them. */
 
-import { signal } from "@preact/signals-core";
-import { bind, button, el, fill, segmented, watch } from "../dom";
+import { button, el, hint, row, tableOf, watch } from "../dom";
 import { save } from "../download";
-import { number } from "../format";
-import { bring, type Check } from "../host";
+import { plural } from "../format";
+import { bring } from "../host";
 import { type CellMap, mapOf, needed } from "../maps";
 import type { Method } from "../methods";
 import { quote } from "../numbers";
-import { energyInside, NATS, originOf, pointsAt, TIMES } from "../region";
-import { entriesOf, explainedWords, type Note, type State, wordAt, wordWeight } from "../state";
-import type { Word } from "../wire";
-import { insideShares, shareText } from "./draw";
-import { choose, verdict } from "./words";
+import { energyInside } from "../region";
+import { type Finding, resultsOf } from "../results";
+import { entriesOf, explainedWords, type Note, type State, wordWeight } from "../state";
+import { regionChecks, wordButton } from "./checks";
+import { topCells } from "./deletion";
+import { shareText } from "./draw";
+import { verdict } from "./words";
 
 /** What a note can say; the keys 1–5 in this order. */
 export const TAGS = ["ok", "register", "spurious", "silenced", "other"];
 
 export function failuresPanel(s: State): HTMLElement {
-  return el("div", { class: "failures" }, registers(s), silenced(s), spurious(s), notes(s));
+  const spurious = part("Does the word come from here?", regionChecks(s));
+  return el("div", { class: "failures" }, findings(s), registers(s), silenced(s), spurious, topCells(s), notes(s));
 }
 
 const part = (title: string, ...nodes: Node[]): HTMLElement => el("section", {}, el("h2", {}, title), ...nodes);
-const hint = (text: string): HTMLElement => el("p", { class: "hint" }, text);
-
-const wordButton = (s: State, word: Word): HTMLElement =>
-  button(word.text.trim() || "␣", () => choose(s, word, "only"));
-
-function tableOf(heads: string[], body: HTMLElement): HTMLElement {
-  const names = heads.map((head) => el("th", { scope: "col" }, head));
-  return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...names)), body));
-}
-
-const row = (head: Node | string, ...cells: string[]): HTMLElement =>
-  el("tr", {}, el("th", { scope: "row" }, head), ...cells.map((text) => el("td", {}, text)));
-
 function registers(s: State): HTMLElement {
   const { cells, text } = s.e.header.outliers;
   const title = "Register patches";
@@ -79,104 +68,37 @@ function silenced(s: State): HTMLElement {
   return part("Silenced words", none, list);
 }
 
-function spurious(s: State): HTMLElement {
-  const none = hint("Draw a box or a lasso on the image: each word’s energy inside, and what hiding it does.");
-  const found = el(
-    "div",
-    {},
-    sharesTable(s),
-    checkControls(s),
-    hint(
-      `The map points to the side whose cells have ${TIMES} times the energy of the other’s. A word needs what costs it ${NATS} nat or more when hidden: it becomes 2.7 times less likely.`,
+/** What failure-case tools found in Python, the latest first: their sentences, and what they mark. */
+function findings(s: State): HTMLElement {
+  const list = el("ul");
+  const all = part("Found by the failure tools", list);
+  watch(() => {
+    const found = resultsOf(s.results.value, "finding");
+    all.hidden = !found.length;
+    list.replaceChildren(...found.map((one) => el("li", {}, el("p", {}, one.text), ...marks(s, one))));
+  });
+  return all;
+}
+
+function marks(s: State, { about, cells, regions, notes }: Finding): HTMLElement[] {
+  const words = notes.map(({ steps, word, text }) =>
+    button(
+      word || "whole answer",
+      () => {
+        s.chosen.value = steps.flatMap((step) => s.e.entryOf.get(step) ?? []);
+      },
+      { title: text },
     ),
   );
-  watch(() => {
-    found.hidden = !s.coverage.value;
-    none.hidden = !found.hidden;
-  });
-  return part("Does the word come from here?", none, found);
-}
-
-/** The checks of the region that is drawn now. */
-function checksNow(s: State): readonly Check[] {
-  const { region, checks } = s.checked.value ?? { region: null, checks: [] };
-  return JSON.stringify(region) === JSON.stringify(s.region.value) ? checks : [];
-}
-
-const COLUMNS = ["Word", "Inside", "Outside", "Inside ÷ area", "Nats lost without", "Without the rest", "The word …"];
-
-function sharesTable(s: State): HTMLElement {
-  const body = el("tbody");
-  watch(() => {
-    const { area, words } = insideShares(s);
-    const checks = checksNow(s);
-    body.replaceChildren(
-      ...words.map(([word, inside]) => {
-        const check = checks.find(({ steps }) => word.steps.includes(steps[0]!));
-        const cells = [
-          shareText(inside),
-          shareText(1 - inside),
-          Number.isFinite(inside / area) ? number(inside / area) : "–",
-        ];
-        if (check)
-          cells.push(
-            nats(check.log_prob - check.hidden),
-            nats(check.log_prob - check.kept),
-            originOf(pointsAt(inside, area), check),
-          );
-        return row(wordButton(s, word), ...cells);
-      }),
-    );
-  });
-  const table = el("div");
-  fill(
-    table,
-    () => checksNow(s).length > 0,
-    (checked) => [tableOf([...COLUMNS.slice(0, checked ? 7 : 4)], body)],
+  const places = regions.map(({ name, outline }) =>
+    button(`Show ${name}`, () => {
+      s.region.value = outline;
+    }),
   );
-  return table;
-}
-
-const nats = (lost: number): string => (Math.round(100 * lost) / 100 + 0).toFixed(2).replace("-", "−"); // + 0: no −0
-
-function checkControls(s: State): HTMLElement {
-  const how = signal<"mean" | "blur">("mean");
-  const go = button("Hide it and ask again", () => {
-    const region = s.region.value!;
-    const words = explainedWords(s.e).map((word) => word.steps.filter((step) => s.e.entryOf.has(step)));
-    s.host.check(words, region, how.value).then(
-      (checks) => {
-        s.checked.value = { region, checks };
-      },
-      () => {}, // said in `problem`
-    );
-  });
-  const stop = button("Stop", () => s.host.cancel());
-  const bar = el("progress", { "aria-label": "Check" });
-  const said = el("p", { class: "hint", role: "status" });
-  watch(() => {
-    const job = s.host.job.value;
-    const running = job?.kind === "check";
-    bar.hidden = stop.hidden = !running;
-    bar.max = job?.total || 1;
-    bar.value = job?.done ?? 0;
-    go.disabled = !s.host.model.value || job !== null;
-    said.textContent = running ? job.text : s.host.model.value ? "" : withoutModel(s);
-  });
-  const fillers = segmented(
-    "Hide with",
-    [
-      { value: "mean", label: "Mean colour" },
-      { value: "blur", label: "Blur" },
-    ],
-    bind(how),
-  );
-  return el("div", {}, el("div", { class: "row" }, go, fillers, bar, stop), said);
-}
-
-function withoutModel(s: State): string {
-  const word = JSON.stringify(wordAt(s.e, s.chosen.value[0] ?? 0)!.text.trim());
-  return `No model stands behind this view. In Python: dx.check(e, step=${word}, region=${JSON.stringify(s.region.value)})`;
+  const dotted = cells.length
+    ? [hint(`${plural(cells.length, "cell")} dotted on the image while this tab is open.`)]
+    : [];
+  return [el("div", { class: "row" }, el("span", { class: "tag" }, about.name), ...words, ...places, ...dotted)];
 }
 
 /** Note something on the chosen words, or on the whole answer; one note each. */

@@ -1,12 +1,14 @@
 /** Where the image is read: a matrix of layers × steps for the whole answer; a click goes there. */
 
 import { batch, computed, signal } from "@preact/signals-core";
-import { bind, el, segmented } from "../dom";
+import { asTable, bind, el, row, segmented } from "../dom";
 import { peakOf, sensitivity } from "../filters";
-import { number, quoted } from "../format";
+import { nats, number, quoted } from "../format";
 import { peakCell } from "../maps";
+import type { Knockout } from "../results";
 import { entriesOf, explainedWords, type State, wordAt } from "../state";
 import type { Numbers } from "../tensor";
+import { knockout, NOTHING, windowName } from "./knockout";
 import { matrixView, type Place } from "./matrix";
 import { choose } from "./words";
 
@@ -65,6 +67,7 @@ export function flowPanel(s: State): HTMLElement {
       { class: "hint" },
       "Each layer’s strongest head, token by token. Click a square to see that word and layer, or either’s name. Small squares are not in the map now.",
     ),
+    knockout(s, (found) => windowsMatrix(s, found)),
   );
 }
 
@@ -115,4 +118,44 @@ function heading(s: State): HTMLElement {
     return name;
   });
   return el("div", { class: "heading", "aria-hidden": "true" }, ...names);
+}
+
+/** What each word loses by windows of layers, in the columns of the flow above; the last windows on top. */
+function windowsMatrix(s: State, { windows, words, aligned, depth }: Knockout): Node[] {
+  const { steps } = s.e.size;
+  const wordsOfSteps = s.e.header.steps.map((step) => words.find((word) => word.steps.includes(step)));
+  const windowOf = (row: number) => windows.length - 1 - row;
+  const lost = ({ row, col }: Place) => {
+    const drop = wordsOfSteps[col]?.drop[windowOf(row)] ?? 0;
+    return Math.abs(drop) < NOTHING ? 0 : drop; // else a trace below zero would ask for two colours
+  };
+  const placeOf = (at: number): Place => ({ row: Math.floor(at / steps), col: at % steps });
+  const values = Array.from({ length: steps * windows.length }, (_, at) => lost(placeOf(at)));
+  const whole = words.at(-1)!;
+  const reading = ({ row, col }: Place): string => {
+    const word = wordsOfSteps[col] ?? whole;
+    const where = row < 0 ? "all layers" : windowName(windows[windowOf(row)]!);
+    const some = row < 0 ? word.total : word.drop[windowOf(row)]!;
+    return `${quoted(word.word)}, ${where} · ${nats(some)} nats lost, ${nats(word.total)} in all ${depth} layers`;
+  };
+  const view = matrixView({
+    cols: steps,
+    rows: () => windows.map((_, row) => windowName(windows[windowOf(row)]!)),
+    values: () => values,
+    colours: () => s.colours.value,
+    counts: (at) => !s.chosen.value.length || s.chosen.value.includes(at % steps),
+    summary: () => `Nats lost by window: most for ${reading(placeOf(peakCell(Float64Array.from(values))))}.`,
+    reading,
+    act: ({ row, col }) =>
+      batch(() => {
+        if (col >= 0) choose(s, wordAt(s.e, col)!, "only");
+        if (row < 0 || !aligned) return;
+        s.layerMode.value = "range";
+        [s.from.value, s.to.value] = windows[windowOf(row)]!;
+      }),
+    heading: heading(s),
+  });
+  const heads = ["Word", "All layers", ...windows.map((window) => windowName(window).replace(/^layers? /, ""))];
+  const rows = words.map(({ word, total, drop }) => row(word, nats(total), ...drop.map(nats)));
+  return [view, asTable(heads, rows)];
 }

@@ -8,6 +8,7 @@ import { allLayers, type LayerMode, type State } from "../state";
 import type { Numbers } from "../tensor";
 import type { Explanation } from "../wire";
 import { chart, key, vertical } from "./chart";
+import { knockout, windowsChart } from "./knockout";
 import { lensChart } from "./lens";
 import { playing } from "./play";
 
@@ -43,6 +44,7 @@ export function layersPanel(s: State): HTMLElement {
     { class: "panel layers", "aria-label": "Layers" },
     el("div", { class: "head" }, el("h2", {}, "Layers"), rangeName(s)),
     curve(s),
+    knockout(s, (found) => windowsChart(s, found)),
     lensChart(s),
     scrubber(s),
     el(
