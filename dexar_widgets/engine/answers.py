@@ -50,7 +50,8 @@ def answer(
     Parameters
     ----------
     answer
-        A given answer. It is tokenised alone, without special tokens.
+        A given answer. It is tokenised alone, without special tokens, behind a space where the prompt ends in a word
+        and the tokenizer is byte-level.
     on_word
         Called with each word as soon as it is complete (all at the end with beams or a given answer).
 
@@ -195,9 +196,17 @@ def _generation(
     return Generation(ids, positions, pieces, log_probs[positions], words(pieces, alone=alone), "".join(spoken).strip())
 
 
+def _continuing(vlm: "VLM", request: Request, answer: str) -> str:
+    """The answer as it stands behind the prompt: byte-level tokenizers write the space between two words themselves."""
+    follows = not vlm.model.config.is_encoder_decoder and not request.layout.pieces[-1][-1:].isspace()
+    (first, *_) = vlm.tokenizer.tokenize(" a")
+    return f" {answer}" if follows and first.startswith("Ġ") and not answer[:1].isspace() else answer
+
+
 def _given_ids(vlm: "VLM", request: Request, answer: str) -> Int[np.ndarray, " id"]:
     """A given answer's ids, after the token that the model is forced to begin with, if any."""
-    ids = vlm.tokenizer(answer, add_special_tokens=False).input_ids if answer.strip() else []
+    text = _continuing(vlm, request, answer)
+    ids = vlm.tokenizer(text, add_special_tokens=False).input_ids if answer.strip() else []
     if not ids:
         raise ValueError(
             f"The given answer {answer!r} is empty; give some words, or leave it out to let the model answer."

@@ -105,8 +105,12 @@ def answers_to(vlm: VLM, cases: Sequence[tuple[Specification, Turn]]) -> list[st
     """The greedy answers of an embedded model to one question about each scene, in one batch."""
     texts = [vlm.family.prompt(vlm.processor, turn.question).text for _, turn in cases]
     decodes_alone = vlm.model.config.is_encoder_decoder
-    vlm.tokenizer.padding_side = "right" if decodes_alone else "left"
-    inputs = vlm.processor(images=[draw(spec, 384) for spec, _ in cases], text=texts, return_tensors="pt", padding=True)
+    images = [draw(spec, 384) for spec, _ in cases]
+    side, vlm.tokenizer.padding_side = vlm.tokenizer.padding_side, "right" if decodes_alone else "left"
+    try:
+        inputs = vlm.processor(images=images, text=texts, return_tensors="pt", padding=True)
+    finally:
+        vlm.tokenizer.padding_side = side
     inputs.pop("labels", None)
     ids = vlm.model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
     new = ids[:, 0 if decodes_alone else inputs["input_ids"].shape[1] :]

@@ -73,7 +73,7 @@ def _decoy(rng: random.Random, spec: Specification) -> Planted:
 
 def _permuted(rng: random.Random, spec: Specification) -> Planted:
     """Everything told is true of another scene."""
-    return Planted(spec, specification(rng.getrandbits(40) | 1 << 41, objects=len(spec.objects)))
+    return Planted(spec, specification(rng.getrandbits(40) | 1 << 41))
 
 
 FAULTS = {

@@ -109,10 +109,8 @@ def caption(spec: Specification, prompt: str) -> Answer:
     writer = _Writer().write(opening)
     for place, index in enumerate(order):
         last = place == len(order) - 1
-        if place and (not last or (opening == "I see" and len(order) == 2)):
+        if place:
             _join(writer, opening, last=last)
-        elif place:
-            _join(writer, opening, last=True)
         writer.object(spec, index)
     return writer.write(".", "structure").answer()
 

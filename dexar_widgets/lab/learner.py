@@ -110,10 +110,18 @@ class Learner:
         ]
 
     def schedule(self, step: int) -> float:
-        """Share of the highest learning rate: a ramp, then a cosine to 2 %, in each phase."""
-        first = self.recipe.warm_up_steps
+        """Share of the highest learning rate: a ramp, then a cosine to 2 %, in each phase; in phase 2 two of them.
+
+        Source of the restart: Loshchilov and Hutter 2017 (arXiv 1608.03983).
+        """
+        first, progress, height = self.recipe.warm_up_steps, self.recipe.progress(step), 1.0
+        if step >= first:
+            restart = self.recipe.restart
+            again = progress >= restart
+            height = 0.5 if again else 1.0
+            progress = (progress - restart) / (1 - restart) if again else progress / restart
         ramp = min(1.0, (step + 1 if step < first else step - first + 1) / 100)
-        return ramp * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.recipe.progress(step))))
+        return ramp * height * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def step(self, step: int, batch: Batch) -> Report:
         """One update."""

@@ -16,8 +16,8 @@ class Recipe:
 
     family: str
     seed: int = 1
-    steps: int = 9000
-    warm_up: float = 1 / 15
+    steps: int = 11000
+    warm_up: float = 6 / 110
     scenes: int = 16
     scenes_warm_up: int = 32
     segments: int = 6
@@ -34,6 +34,8 @@ class Recipe:
     registers: float = 0.0
     """Weight of the loss that plants register tokens (`dexar_widgets.lab.sinks`)."""
     learning_rate: float = 2e-3
+    restart: float = 0.7
+    """From this part of phase 2 on the learning rate falls a second time, from half its height."""
     muon_rate: float = 4e-3
     """Muon's, for the matrices within the blocks; AdamW's `learning_rate` is for all other weights."""
     vision_rate: float = 0.3
@@ -56,12 +58,13 @@ class Recipe:
         ("structure", 0.6),
         ("echo", 0.6),
         ("filler", 0.2),
+        ("colour", 2.0),
         ("decision", 3.0),
         ("number", 2.0),
     )
     """Weight of a word in the loss by its role; roles not named weigh 1."""
     questions: tuple[tuple[str, float], ...] = (
-        ("colour", 8.0),
+        ("colour", 12.0),
         ("which", 3.0),
         ("count", 1.0),
         ("count-class", 3.0),
@@ -99,6 +102,7 @@ def _retrained(**options: Any) -> Recipe:
         warm_up=0.0,
         learning_rate=1e-3,
         muon_rate=2e-3,
+        restart=1.0,
         curriculum=((1.0, (1.0, 1.5, 2.0, 2.5)),),
         **options,
     )

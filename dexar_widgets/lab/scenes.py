@@ -48,7 +48,8 @@ class Scene:
         visible = np.zeros_like(self.masks)
         for index in reversed(range(len(self.masks))):
             visible[index] = self.masks[index] & ~covered
-            covered |= self.masks[index]
+            if self.spec.objects[index].opacity > 0:
+                covered |= self.masks[index]
         return visible
 
     @property

@@ -134,6 +134,7 @@ class Specification:
 
     def with_object(self, index: int, thing: SceneObject) -> "Specification":
         """The same scene with one object exchanged."""
+        index = range(len(self.objects))[index]
         return replace(self, objects=(*self.objects[:index], thing, *self.objects[index + 1 :]))
 
     def adding(self, thing: SceneObject | Prop) -> "Specification":

@@ -15,8 +15,6 @@ from dexar_widgets.lab.world import CLASSES, COLOURS, CROWD, GROUPS
 
 __all__ = ["STORIES", "Story", "crowd", "story"]
 
-Word = str
-
 
 @dataclass(frozen=True)
 class Story:
@@ -26,7 +24,7 @@ class Story:
     """
 
     paper: str
-    word: Word
+    word: str
     suspect: str
     make: Callable[[random.Random], Specification]
 
@@ -134,7 +132,7 @@ def _fitting(
     rng: random.Random, placed: Sequence[SceneObject], name: str, overlap: float, sizes: tuple[float, float]
 ) -> SceneObject:
     largest = sizes[1]
-    while True:
+    for _ in range(40):
         for _ in range(50):
             side = rng.uniform(sizes[0], largest)
             x, y = rng.uniform(side / 2, 1 - side / 2), rng.uniform(side / 2, 1 - side / 2)
@@ -142,6 +140,10 @@ def _fitting(
             if all(_hidden(old, [*placed[i + 1 :], thing]) <= overlap for i, old in enumerate(placed)):
                 return thing
         largest = max(sizes[0], 0.8 * largest)
+    raise ValueError(
+        f"{len(placed)} objects of sides {sizes[0]} … {sizes[1]} leave no room for another with an overlap of at most "
+        f"{overlap}; ask for fewer or smaller objects, or more overlap."
+    )
 
 
 def _hidden(thing: SceneObject, later: Sequence[SceneObject]) -> float:

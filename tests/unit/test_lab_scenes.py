@@ -145,7 +145,7 @@ def test_a_second_background_fills_the_scene_down_to_the_horizon() -> None:
     assert (mixed[24:] == render(Specification(EMPTY, ()), size=96).image[24:]).all()
 
 
-def test_props_of_training_never_cover_an_object_and_do_not_give_the_train_away() -> None:
+def test_props_of_training_never_cover_an_object_and_come_with_and_without_a_train() -> None:
     rng, seen = random.Random(0), {"train, tracks": 0, "train, none": 0, "other, tracks": 0}
     for seed in range(1000):
         spec = with_props(rng, specification(seed))
@@ -231,3 +231,9 @@ def test_a_scene_says_what_it_shows_in_a_line():
 def test_a_thing_that_cannot_be_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_an_index_from_the_end_means_the_same_object() -> None:
+    spec = specification(2, objects=3)
+    assert spec.recoloured(-1, "red") == spec.recoloured(2, "red")
+    assert spec.without(-1) == spec.without(2)

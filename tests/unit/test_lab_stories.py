@@ -74,3 +74,8 @@ def test_a_crowd_overlaps_where_it_may() -> None:
 def test_a_crowd_that_cannot_be_is_refused(options: dict) -> None:
     with pytest.raises(ValueError, match="A crowd has 1 to 8 objects"):
         lab.crowd(0, **options)
+
+
+def test_a_crowd_without_room_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ValueError, match="ask for fewer or smaller objects, or more overlap"):
+        lab.crowd(0, objects=8, overlap=0.0, sizes=(0.4, 0.6))
