@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dexar_widgets import failures, lab
     from dexar_widgets.attribution import Attribution
-    from dexar_widgets.causal import Check, Deletion, Knockout, check
+    from dexar_widgets.causal import Check, Deletion, Knockout, check, checks
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
     from dexar_widgets.verbs import attribute, compare, explain
@@ -32,6 +32,7 @@ _HOME = {
     "Deletion": "causal",
     "Knockout": "causal",
     "check": "causal",
+    "checks": "causal",
     "explain": "verbs",
     "Explanation": "explanation",
     "read": "files",
@@ -42,7 +43,7 @@ _HOME = {
 }
 
 __all__ = ["VLM", "Attribution", "Check", "Deletion", "Explanation", "Explorer", "Knockout"]
-__all__ += ["attribute", "check", "compare", "explain", "failures", "lab", "load", "models", "read"]
+__all__ += ["attribute", "check", "checks", "compare", "explain", "failures", "lab", "load", "models", "read"]
 
 
 def __getattr__(name: str) -> object:

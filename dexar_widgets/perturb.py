@@ -9,9 +9,10 @@ from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image, ImageFilter
 
 from dexar_widgets.maps import coverage_weights
-from dexar_widgets.types import Grid
+from dexar_widgets.types import Box, Grid
 
-__all__ = ["CUTS", "Cut", "How", "Mask", "Pixels", "Region", "cells_mask", "filler", "hide", "keep", "mask_of", "moved"]
+__all__ = ["CUTS", "Cut", "How", "Mask", "Pixels", "Region"]
+__all__ += ["cells_mask", "filler", "frame_of", "hide", "keep", "mask_of", "moved", "seen_of"]
 
 How = Literal["mean", "blur"]
 Part = Literal["image", "prompt", "answer"]
@@ -123,16 +124,51 @@ def cells_mask(cells: Bool[np.ndarray, "row col"], grid: Grid) -> Mask:
     return np.asarray(cells[np.ix_(rows, cols)] & np.outer(rows >= 0, cols >= 0))
 
 
-def moved(mask: Mask, count: int, *, seed: int = 0) -> list[Mask]:
+def frame_of(within: Box, size: tuple[int, int]) -> Mask:
+    """The pixels of an image of ``size`` (width, height) that a model sees, all that `Grid.box` touches."""
+    return _box(np.asarray(within, float), *size)
+
+
+def seen_of(mask: Mask, within: Box) -> Mask:
+    """What of a mask lies in the part of the image that a model sees, `Grid.box`: processors crop.
+
+    Raises
+    ------
+    ValueError
+        If nothing of it does, or it covers all of that part.
+    """
+    frame = frame_of(within, mask.shape[::-1])
+    seen = mask & frame
+    if not seen.any() or (seen == frame).all():
+        box = ", ".join(f"{edge:.4g}" for edge in within)
+        lies = "outside what" if not seen.any() else "over all that"
+        raise ValueError(
+            f"The region lies {lies} the model sees: its processor crops the image to ({box}), left, top, right, "
+            "bottom. A check needs a part of that."
+        )
+    return np.asarray(seen)
+
+
+def moved(mask: Mask, count: int, *, seed: int = 0, within: Box | None = None) -> list[Mask]:
     """Random regions of the same size and shape: the mask mirrored or not, and moved elsewhere.
 
-    A move may leave the frame and come in again on the other side, so that each region has exactly as many pixels as
-    the mask. Of many random places (half of them within the frame) those are taken that overlap the mask least, in
-    steps of a tenth of its size, and among those first the ones that no edge cuts in two. A mask of more than half of
-    the image cannot but overlap; regions may overlap one another. Where fewer than ``count`` regions differ from the
-    mask and from each other, as many as there are come back.
+    The frame is the box ``within``, `Grid.box` of what the model sees, or without it the whole image; of the mask
+    counts what lies in it. A move may leave the frame and come in again on the other side, so that each region has
+    exactly as many pixels as that. Of many random places (half of them within the frame) those are taken that overlap
+    the mask least, in steps of a tenth of its size, and among those first the ones that no edge cuts in two. A mask
+    of more than half of the frame cannot but overlap; regions may overlap one another. Where fewer than ``count``
+    regions differ from the mask and from each other, as many as there are come back.
     """
-    random = np.random.default_rng(seed)
+    if within is None:
+        return _elsewhere(mask, count, np.random.default_rng(seed))
+    seen = seen_of(mask, within)
+    (top, left), (height, width) = _extent(frame_of(within, mask.shape[::-1]))
+    around = ((top, mask.shape[0] - top - height), (left, mask.shape[1] - left - width))
+    part = seen[top : top + height, left : left + width]
+    return [np.pad(region, around) for region in _elsewhere(part, count, np.random.default_rng(seed))]
+
+
+def _elsewhere(mask: Mask, count: int, random: np.random.Generator) -> list[Mask]:
     known = {mask.tobytes()}
     found: list[Mask] = []
     for region in _by_overlap(mask, count, random):
@@ -148,6 +184,9 @@ def _by_overlap(mask: Mask, count: int, random: np.random.Generator) -> Iterator
     """Mirrored and moved masks, the one that overlaps least first, made when they are asked for."""
     coarse = -(-max(mask.shape) // _LOOKED_AT)
     few = mask[::coarse, ::coarse]
+    if not few.any():  # thin: whatever a block of pixels holds of it
+        blocks = [np.arange(0, length, coarse) for length in mask.shape]
+        few = np.logical_or.reduceat(np.logical_or.reduceat(mask, blocks[0], 0), blocks[1], 1)
     extents = {flips: _extent(_mirrored(mask, *flips)) for flips in product((False, True), repeat=2)}
     places: list[tuple[int, bool, tuple[bool, bool], tuple[int, int]]] = []
     for number in range(_TRIES * count):

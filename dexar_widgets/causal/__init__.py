@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dexar_widgets import perturb
 from dexar_widgets.causal.chance import RANDOMS
-from dexar_widgets.causal.deletions import FRACTIONS, Deletion, deletion
+from dexar_widgets.causal.deletions import FRACTIONS, Deletion, changed, deletion
 from dexar_widgets.causal.knockouts import Knockout, knockout
 from dexar_widgets.causal.regions import Check, How, Region, checks
 from dexar_widgets.causal.scoring import BATCH
@@ -108,8 +108,8 @@ def check(
     Parameters
     ----------
     step
-        As in `Explanation.heatmap`: steps, or a word of the answer. None with a region: the whole answer. None
-        otherwise: each word, and last the whole answer.
+        As in `Explanation.heatmap`: steps, or a word of the answer. None with a region: the whole answer (`checks`
+        gives every word at the same price). None otherwise: each word, and last the whole answer.
     region
         A mask of the original image's shape, a box (left, top, right, bottom) or a polygon, [(x, y), …], in its pixels;
         with a ``scene`` also an object's index or name, "cat" (every cat) or "red cat".
@@ -117,15 +117,19 @@ def check(
         (source, target): ("image", "answer"), ("image", "prompt") or ("prompt", "answer"). The rows of the target lose
         the columns of the source. "answer" are the rows that predict its tokens: the prompt's last position, which
         predicts the first, and the answer's tokens; "prompt" is the other text before them, the template's too, as
-        columns without special tokens, which heads rest on. Models that read the image by cross-attention lose
-        there what the answer reads, and in the encoder's self-attention what the prompt reads.
+        columns without special tokens, which heads rest on. What these let through stays: in a prefix that is read
+        both ways (PaliGemma) the image's rows and the special ones relay the prompt to the answer. Models that read
+        the image by cross-attention lose there what the answer reads, and in the encoder's self-attention what the
+        prompt reads.
     how
         Hidden pixels become the image's ``mean`` colour or a strong ``blur``; ``scene`` really removes the objects of
-        which at least half is in the region, and draws the scene again.
+        which at least half is in the region, and draws the scene again. Of a region counts what the model sees: a
+        processor may crop the image.
     randoms, seed
-        How many random regions (or random orders of cells), and which. Regions have the region's size and shape and
-        overlap it as little as that allows (`dexar_widgets.perturb.moved`); with ``how="scene"`` they are instead
-        each other object by itself, as many as there are. 0 leaves chance out. Default: 19, so that p can reach .05.
+        How many random regions (or random orders of cells), and which; ``seed`` also orders cells of equal value.
+        Regions have the region's size and shape and overlap it as little as that allows
+        (`dexar_widgets.perturb.moved`). 0 leaves chance out. Default: 19, so that p can reach .05. With
+        ``how="scene"`` there are none, for nothing is drawn at random: each other object is removed by itself.
     scene
         The lab's scene whose image was explained.
     layers
@@ -135,7 +139,8 @@ def check(
     fractions
         The shares of the cells to hide.
     method
-        Whose maps give the top cells: one of ``e.attributions``. Default: DEX-AR's, with the options that follow.
+        Whose maps give the top cells: one of ``e.attributions``. Default, and "dexar": the explanation's own, with the
+        options that follow.
     heads, head_filter, filler_filter, relu, magnitude, text_set, preset
         As in `Explanation.heatmap`.
     batch_size
@@ -160,17 +165,16 @@ def check(
         "text_set": text_set,
         "preset": preset,
     }
-    random: dict[str, Any] = {"randoms": RANDOMS if randoms is None else randoms, "seed": 0 if seed is None else seed}
-    shown = {name: value for name, value in map_options.items() if value != _DEFAULTS.get(name)}
-    on_maps = shown | {"fractions": fractions, "method": method}
+    on_maps = {name: map_options[name] for name in changed(map_options)} | {"fractions": fractions, "method": method}
     if region is not None:
         _refuse("a region", {"cut": cut, "layers": layers, "window": window} | on_maps)
         steps = [e.steps if step is None else step]
+        random: dict[str, Any] = {"randoms": randoms, "seed": seed}
         (found,) = checks(e, steps=steps, region=region, how=how, scene=scene, batch_size=batch_size, vlm=vlm, **random)
         return found
     if cut is not None:
-        changed = None if how == "mean" else how
-        _refuse("a cut", {"how": changed, "randoms": randoms, "seed": seed, "scene": scene} | on_maps)
+        fills = None if how == "mean" else how
+        _refuse("a cut", {"how": fills, "randoms": randoms, "seed": seed, "scene": scene} | on_maps)
         return knockout(e, cut=cut, step=step, layers=layers, window=window, batch_size=batch_size, vlm=vlm)
     removes = how if how == "scene" else None
     _refuse("neither a region nor a cut", {"window": window, "scene": scene, "how": removes})
@@ -183,12 +187,10 @@ def check(
         layers=layers,
         batch_size=batch_size,
         vlm=vlm,
+        randoms=RANDOMS if randoms is None else randoms,
+        seed=seed or 0,
         **map_options,
-        **random,
     )
-
-
-_DEFAULTS: Mapping[str, object] = {"head_filter": "max", "filler_filter": "max", "relu": True, "magnitude": False}
 
 
 def _refuse(mode: str, options: Mapping[str, object]) -> None:

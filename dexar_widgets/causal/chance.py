@@ -1,16 +1,29 @@
-"""What chance gives: where the numbers of random regions or orders lie, and how rarely they reach what was seen."""
+"""What chance gives: where the numbers of random regions or orders lie, and how rarely they reach what was seen.
 
-from typing import Literal
+With the thresholds of every verdict, and how numbers are written.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["ENOUGH", "RANDOMS", "Tail", "p_value", "plain", "range_of"]
+__all__ = ["ENOUGH", "LEVEL", "NEEDS", "NOTHING", "RANDOMS", "Tail", "jsonable", "p_value", "plain", "range_of"]
 
 RANDOMS = 19
 """Random regions or orders, unless told: p can fall to 1/20."""
 ENOUGH = 19
 """With fewer of them p cannot fall to .05."""
+LEVEL = 0.05
+"""The largest p at which chance is ruled out."""
+NEEDS = 1.0
+"""Nats that a word loses at least without what it depends on: it becomes 2.7 times less likely."""
+NOTHING = 0.05
+"""Nats that a word may lose or gain and still count as one that nothing happened to."""
+_FAR = 1e6
+"""What a word that became impossible lost, in JSON, which has no infinity."""
 Tail = Literal["more", "less"]
 
 
@@ -41,3 +54,16 @@ def range_of(
 def plain(nats: float | np.floating) -> str:
     """Two decimals, and no minus before zero."""
     return f"{round(float(nats), 2) + 0.0:.2f}"
+
+
+def jsonable(value: Any) -> Any:
+    """Plain values that JSON has, of arrays and containers too: None for NaN, ±1e6 for infinity."""
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, Mapping):
+        return {name: jsonable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(one) for one in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else min(max(value, -_FAR), _FAR)
+    return value

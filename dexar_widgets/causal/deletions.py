@@ -5,7 +5,7 @@ teacher-forced answer instead of a class's probability, the area against the sha
 and random orders beside it, so that a curve comes with its chance level.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dexar_widgets import perturb
-from dexar_widgets.causal.chance import ENOUGH, RANDOMS, p_value, plain, range_of
+from dexar_widgets.attribution import Attribution
+from dexar_widgets.causal.chance import ENOUGH, LEVEL, NOTHING, RANDOMS, p_value, plain, range_of
 from dexar_widgets.causal.scoring import BATCH, Words, log_probs, summed, text_of, words_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Filter, Heads, Layers, Preset, Step, TextSet, accept
@@ -30,18 +31,19 @@ __all__ = ["FRACTIONS", "Deletion", "deletion"]
 
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the cells that are hidden, unless told."""
-_LEVEL = 0.05
-_NOTHING = 0.05
-"""Nats that a word may lose or gain and still count as one that does not depend on the image."""
+_PLAIN: Mapping[str, object] = {"head_filter": "max", "filler_filter": "max", "relu": True, "magnitude": False}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Deletion(ByValue):
     """How the log-probability of words falls while the cells of their own maps are hidden, the largest first.
 
-    A row per word; the last one, where more than one was asked for, is the whole answer with its sequence map.
+    A row per word; the last one, where no step was asked for, is the whole answer with its sequence map.
     ``fractions`` are the shares of the grid's cells that were really hidden. ``curves`` and ``random_curves`` are
-    natural log-probabilities, the random ones of as many cells in random order. ``status`` is the map's: a word whose
+    natural log-probabilities, the random ones of as many cells in random order. (Random cells lie scattered, a map's
+    top cells mostly in one piece, and the shape of a hole counts too: a `Check` compares regions of the same shape.)
+    Cells of equal value come in a random order, the same for all words and methods; ``ties`` is the share of the cells
+    hidden at the last level that were so drawn from among more of their value. ``status`` is the map's: a word whose
     map is silenced or constant has no order of cells, and NaN for a curve.
     """
 
@@ -51,6 +53,7 @@ class Deletion(ByValue):
     curves: Float[np.ndarray, "word level"]
     random_curves: Float[np.ndarray, "word random level"]
     status: tuple[Status, ...]
+    ties: Float[np.ndarray, " word"]
     method: str
     how: perturb.How
     options: dict[str, Any] = field(default_factory=dict)
@@ -89,11 +92,11 @@ class Deletion(ByValue):
         if self.status[row] != "ok":
             return self.status[row]
         own, random = self.curves[row], self.random_curves[row]
-        if max(np.ptp(own), np.ptp(random) if random.size else 0) <= _NOTHING:
+        if max(np.ptp(own), np.ptp(random) if random.size else 0) <= NOTHING:
             return "no effect"
         if len(random) < ENOUGH:
             return "too few random orders"
-        return "above chance" if more <= _LEVEL else "below chance" if less <= _LEVEL else "at chance"
+        return "above chance" if more <= LEVEL else "below chance" if less <= LEVEL else "at chance"
 
     def to_pandas(self) -> "pd.DataFrame":
         """A row per word and share: its log-probability, that of random orders with its range, the word's verdict."""
@@ -101,7 +104,7 @@ class Deletion(ByValue):
 
         levels, (low, high) = len(self.fractions), self.random_range
         mean = self.random_curves.mean(1) if self.random_curves.shape[1] else np.full_like(self.curves, np.nan)
-        each = {"word": self.words, "auc": self.auc, "p": self.p, "verdict": self.verdicts}
+        each = {"word": self.words, "auc": self.auc, "p": self.p, "ties": self.ties, "verdict": self.verdicts}
         own = {name: np.repeat(np.array(values), levels) for name, values in each.items()}
         curves = {"log_prob": self.curves, "random_mean": mean, "random_low": low, "random_high": high}
         table = {name: values.ravel() for name, values in curves.items()}
@@ -117,7 +120,8 @@ class Deletion(ByValue):
                 continue
             random = self.random_auc[row]
             beside = f" ({plain(random.mean())} in random order, p = {self.p[row]:.2g})" if random.size else ""
-            lines.append(f"“{word}”: {plain(self.auc[row])}{beside}: {verdict}.")
+            drawn = f" ({self.ties[row]:.0%} of the cells were drawn from equals)" if self.ties[row] else ""
+            lines.append(f"“{word}”: {plain(self.auc[row])}{beside}: {verdict}{drawn}.")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -137,6 +141,7 @@ def deletion(
     e: Explanation,
     *,
     step: Step | None = None,
+    whole: bool = False,
     how: perturb.How = "mean",
     randoms: int = RANDOMS,
     seed: int = 0,
@@ -155,30 +160,38 @@ def deletion(
 ) -> Deletion:
     """Hide the top cells of each word's own map, cumulatively; see `dexar_widgets.check`, which calls this.
 
+    With ``whole`` only those of the whole answer's sequence map. (``step`` may name all of its steps: their maps are
+    then summed, as for any word.)
     It takes (words with a map + ``randoms``) × shares passes, whatever the answer's length; the random orders are the
     same for every word. Only the first image's cells are hidden.
+
+    Raises
+    ------
+    ValueError
+        If options of a map are given with another method's maps, which are made already.
     """
     accept("how", how, get_args(perturb.How))
     grid = e.layout.grids[0]
     counts = _counts(fractions, grid.rows * grid.cols)
     if randoms < 0:
         raise ValueError(f"randoms is {randoms}; expected a number of random orders, 0 for none.")
-    options = e.options(
-        layers=layers,
-        heads=heads,
-        head_filter=head_filter,
-        filler_filter=filler_filter,
-        relu=relu,
-        magnitude=magnitude,
-        text_set=text_set,
-        preset=preset,
-    )
-    one_map = method is not None and method in e.attributions and e.attributions[method].whole
-    words = (e.steps,) if step is None and one_map else words_of(e, step)
-    maps = [_map(e, word, method, dict(options.as_dict())) for word in words]
-    orders = [np.argsort(-heat.values.ravel(), kind="stable") for heat in maps if heat.status == "ok"]
+    given = {
+        "layers": layers,
+        "heads": heads,
+        "head_filter": head_filter,
+        "filler_filter": filler_filter,
+        "relu": relu,
+        "magnitude": magnitude,
+        "text_set": text_set,
+        "preset": preset,
+    }
+    only = whole or (step is None and method not in (None, "dexar") and _ready(e, str(method)).whole)
+    words = (e.steps,) if only else words_of(e, step)
+    last = whole or step is None
+    maps = _maps(e, words[: len(words) - last], method, given, last=last)
     draw = np.random.default_rng(seed)
-    drawn = [draw.permutation(grid.rows * grid.cols) for _ in range(randoms)]
+    noise, *drawn = (draw.permutation(grid.rows * grid.cols) for _ in range(1 + randoms))
+    orders = [np.lexsort((noise, -heat.values.ravel())) for heat in maps if heat.status == "ok"]
     scores = _scores(e, [*orders, *drawn], counts, how, vlm or e.model(), batch_size)
     per_word = np.stack([summed(e, scores, word) for word in words])
     curves = np.full((len(words), len(counts)), np.nan)
@@ -191,6 +204,7 @@ def deletion(
         curves=curves,
         random_curves=per_word[:, len(orders) :],
         status=tuple(heat.status for heat in maps),
+        ties=np.array([_ties(heat, counts[-1]) for heat in maps]),
         method=maps[0].method,
         how=how,
         options=dict(maps[0].options),
@@ -208,19 +222,47 @@ def _counts(fractions: Sequence[float], cells: int) -> Int[np.ndarray, " level"]
     return np.union1d([0], np.round(given * cells).astype(int))
 
 
-def _map(e: Explanation, word: tuple[int, ...], method: str | None, options: dict[str, Any]) -> HeatMap:
-    """A word's map; the whole answer's, if that is what the steps are."""
-    whole = word == e.steps and len(word) > 1
-    if method is None or (method == "dexar" and method not in e.attributions):
-        return e.sequence_map(**options) if whole else e.heatmap(word, **options)
+def changed(options: Mapping[str, object]) -> list[str]:
+    """The options of a map that were given, and are not as they are by themselves."""
+    plain = {name: _PLAIN.get(name) for name in options}
+    return [
+        name
+        for name, value in options.items()  # an array of heads compares cell by cell
+        if value is not plain[name] and not (isinstance(value, str | bool) and value == plain[name])
+    ]
+
+
+def _maps(
+    e: Explanation, words: Sequence[tuple[int, ...]], method: str | None, options: Mapping[str, Any], *, last: bool
+) -> list[HeatMap]:
+    """The map of each word, the explanation's own or a ready-made one; and ``last`` the sequence map."""
+    if method in (None, "dexar"):
+        return [*(e.heatmap(word, **options) for word in words), *([e.sequence_map(**options)] if last else [])]
+    if wrong := changed(options):
+        raise ValueError(
+            f"The maps of method={method!r} are made already and take no {', no '.join(f'{name}=' for name in wrong)}; "
+            "these are options of DEX-AR's."
+        )
+    ready = _ready(e, method)
+    return [*(ready.heatmap(word) for word in words), *([ready.sequence_map()] if last else [])]
+
+
+def _ready(e: Explanation, method: str) -> Attribution:
     if method not in e.attributions:
         there = ", ".join(map(repr, e.attributions)) or "none"
         raise ValueError(
             f"method={method!r} is not among the explanation's attributions ({there}); have it made first: "
             f"e = dx.compare(e, methods=[{method!r}])."
         )
-    found = e.attributions[method]
-    return found.sequence_map() if whole else found.heatmap(word)
+    return e.attributions[method]
+
+
+def _ties(heat: HeatMap, count: int) -> float:
+    """The share of the first ``count`` cells that are as large as the largest of those left out."""
+    if heat.status != "ok":
+        return float("nan")
+    values = -np.sort(-heat.values.ravel())
+    return float((values[:count] == values[count]).mean()) if count < len(values) else 0.0
 
 
 def _scores(

@@ -53,7 +53,7 @@ class Knockout(ByValue):
     visual: Float[np.ndarray, "word layer"] | None
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A row per word and window: its first and last layer, the nats lost, and s_vis of DEX-AR in these layers."""
+        """A row per word and window: its layers, as in "0–2" or "0, 2", the nats lost, and DEX-AR's s_vis in them."""
         import pandas as pd
 
         count = len(self.windows)
@@ -63,6 +63,7 @@ class Knockout(ByValue):
                 "word": np.repeat(np.array(self.words), count),
                 "source": self.cut[0],
                 "target": self.cut[1],
+                "layers": [_numbers(window) for window in self.windows] * len(self.words),
                 "first_layer": np.tile(self.windows[:, 0], len(self.words)),
                 "last_layer": np.tile(self.windows[:, -1], len(self.words)),
                 "drop": self.drop.ravel(),
@@ -74,16 +75,17 @@ class Knockout(ByValue):
 
     def __str__(self) -> str:
         source, target = self.cut
-        lines = [f"Nats lost when {target} cannot read {source}, in all {self.depth} layers and where most:"]
+        lines = [f"Nats lost when the {target} cannot read the {source}, in all {self.depth} layers and where most:"]
         for word, total, drops in zip(self.words, self.total, self.drop, strict=True):
             most = int(drops.argmax())
-            lines.append(f"“{word}”: {plain(total)}; {plain(drops[most])} in {_layers(self.windows[most])}.")
+            where = f"in {_layers(self.windows[most])}" if drops[most] > 0 else "at most, in any window"
+            lines.append(f"“{word}”: {plain(total)}; {plain(drops[most])} {where}.")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th>{_layers(window).partition(' ')[2]}</th>" for window in self.windows)
+        heads = "".join(f"<th>{_numbers(window)}</th>" for window in self.windows)
         rows = "".join(
             f"<tr><th>{escape(word)}</th><td><b>{plain(total)}</b></td>"
             + "".join(f"<td>{plain(value)}</td>" for value in drops)
@@ -91,17 +93,20 @@ class Knockout(ByValue):
             for word, total, drops in zip(self.words, self.total, self.drop, strict=True)
         )
         return (
-            f"<table><caption>Nats lost when {self.cut[1]} cannot read {self.cut[0]}, by window of layers</caption>"
+            f"<table><caption>Nats lost when the {self.cut[1]} cannot read the {self.cut[0]}, by window of layers"
+            "</caption>"
             f"<tr><th></th><th>all</th>{heads}</tr>{rows}</table>"
         )
 
 
 def _layers(window: Int[np.ndarray, " width"]) -> str:
+    return f"layer{'s' * (len(window) > 1)} {_numbers(window)}"
+
+
+def _numbers(window: Int[np.ndarray, " width"]) -> str:
     first, last = int(window[0]), int(window[-1])
-    if len(window) == 1:
-        return f"layer {first}"
-    run = last - first + 1 == len(window)
-    return f"layers {first}–{last}" if run else f"layers {', '.join(map(str, window))}"
+    run = len(window) > 1 and last - first + 1 == len(window)
+    return f"{first}–{last}" if run else ", ".join(map(str, window.tolist()))
 
 
 def knockout(
@@ -116,8 +121,8 @@ def knockout(
 ) -> Knockout:
     """Cut one part of the sequence off from another and score the answer; see `dexar_widgets.check`, which calls this.
 
-    A pass per window, one with all layers cut and one with none; all in batches on a shared prompt, where the cut
-    leaves some of it unchanged.
+    A pass per window, one with all layers cut and one with none, and none of them twice; all in batches on a shared
+    prompt, where the cut leaves some of it unchanged.
     """
     from dexar_widgets import engine
 
@@ -130,13 +135,14 @@ def knockout(
     where[1] = True
     for row, some in enumerate(windows, start=2):
         where[row, some] = True
+    each_once, back = np.unique(where, axis=0, return_inverse=True)
     with engine.enough_memory(model, "The knock-out", "lower batch_size="):
         request = engine.encode(model, e.example)
         said = engine.resume(model, request, e.generation)
         scores: Any = engine.score_cuts(
-            model, request, said, cut=cut, layers=where, steps=e.steps, batch_size=batch_size
+            model, request, said, cut=cut, layers=each_once, steps=e.steps, batch_size=batch_size
         )
-    whole, total, *each = np.stack([summed(e, scores, word) for word in words], axis=1)
+    whole, total, *each = np.stack([summed(e, scores[back.ravel()], word) for word in words], axis=1)
     drop = np.stack([whole - one for one in each], axis=1)
     explained = depth == len(e.layers) and (cut[1] == "answer" or not model.anatomy.cross_attention)
     visual = _visual(e, words) if explained else None

@@ -36,11 +36,10 @@ class Removal:
         """Those that are not to be removed."""
         return [index for index in self.every if index not in self.indices]
 
-    @property
-    def objects(self) -> tuple[str, ...]:
-        """What they are, as in "red cat"."""
+    def names(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """What some objects are, as in "red cat"."""
         names = _names(self.scene)
-        return tuple(names[index] for index in self.indices)
+        return tuple(names[index] for index in indices)
 
     def without(self, indices: Sequence[int]) -> perturb.Pixels:
         """The scene drawn again without some objects; what they covered comes to light."""

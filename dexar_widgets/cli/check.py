@@ -19,9 +19,13 @@ Word = Annotated[str | None, typer.Option("--word", "-w", help="A word of the an
 Step = Annotated[int | None, typer.Option(help="A token of the answer, from 0 (negative: from the end).")]
 Region = Annotated[str | None, typer.Option(help="left,top,right,bottom in pixels.", show_default=False)]
 Mask = Annotated[
-    Path | None, typer.Option(help="An image of the same size; not black is the region.", show_default=False)
+    Path | None,
+    typer.Option(help="An image of the same size; the region is what is lighter than mid-gray.", show_default=False),
 ]
-How = Annotated[Literal["mean", "blur"], typer.Option(help="What hidden pixels become: the mean colour, or a blur.")]
+How = Annotated[
+    Literal["mean", "blur"] | None,
+    typer.Option(help="What hidden pixels become: the mean colour (default), or a blur.", show_default=False),
+]
 CutOf = Annotated[
     str | None,
     typer.Option("--cut", help="Knock attention out: image:answer, image:prompt, prompt:answer.", show_default=False),
@@ -32,8 +36,22 @@ OfLayers = Annotated[
 Window = Annotated[
     int | None, typer.Option(help="Layers that are cut at a time. Default: a quarter.", min=1, show_default=False)
 ]
-Randoms = Annotated[int, typer.Option(help="Random regions or orders beside it; 0: none.", min=0)]
-Seed = Annotated[int, typer.Option(help="Which random regions or orders.", min=0)]
+Randoms = Annotated[
+    int | None,
+    typer.Option(
+        help="Random regions or orders beside it; 0: none. Default: the least with which p can reach .05.",
+        min=0,
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Which random regions or orders. Default: 0.", min=0, show_default=False)
+]
+
+
+_GRAY = 128
+_MANY = 10
+_TOLD = ("drop", "chance", "chance_range", "p", "kept_drop", "kept_chance", "kept_range", "kept_p", "verdict")
 
 
 def add(app: typer.Typer) -> None:
@@ -50,12 +68,12 @@ def check(
     step: Step = None,
     region: Region = None,
     mask: Mask = None,
-    how: How = "mean",
+    how: How = None,
     cut: CutOf = None,
     layers: OfLayers = None,
     window: Window = None,
-    randoms: Randoms = 19,
-    seed: Seed = 0,
+    randoms: Randoms = None,
+    seed: Seed = None,
     model: choices.Model = "lab/llava",
     device: choices.Device = None,
     dtype: choices.Dtype = None,
@@ -72,6 +90,7 @@ def check(
     which = word if step is None else step
     parts = _cut(cut)
     _require_one_kind(word, step, region, mask, parts, layers, window)
+    options = _of_hiding(parts, how=how, randoms=randoms, seed=seed)
     from dexar_widgets.images import open_image
 
     open_image(image)  # a bad image is told before a model is loaded
@@ -83,15 +102,14 @@ def check(
         from dexar_widgets import causal
 
         e = dx.explain(vlm, image, prompt, answer=answer, keep="summary")
-        random: dict[str, Any] = {"randoms": randoms, "seed": seed}
         found: list[Check] | Knockout | Deletion
         if area is not None:
             steps = None if which is None else [which]
-            found = causal.checks(e, steps=steps, region=area, how=how, vlm=vlm, **random)
+            found = causal.checks(e, steps=steps, region=area, vlm=vlm, **options)
         elif parts is not None:
             found = causal.knockout(e, step=which, cut=parts, layers=some, window=window, vlm=vlm)  # type: ignore[arg-type]
         else:
-            found = causal.deletion(e, step=which, how=how, layers=some, vlm=vlm, **random)
+            found = causal.deletion(e, step=which, layers=some, vlm=vlm, **options)
     notices(e.example.notices)
     if as_json:
         numbers = _record(found, alone=which is not None) | {"answer": e.generation.text}
@@ -131,47 +149,41 @@ def _require_one_kind(
         raise ValueError("--window goes with --cut, and without --layers, which is one window of its own.")
 
 
+def _of_hiding(cut: tuple[str, ...] | None, **options: Any) -> dict[str, Any]:
+    """Those that are given."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if cut is not None and given:
+        raise ValueError(f"--cut takes no {', no '.join(f'--{name}' for name in given)}: it hides nothing.")
+    return given
+
+
 def _mask(path: Path) -> np.ndarray:
     from dexar_widgets.images import open_image
 
-    return np.asarray(open_image(path).image.any(axis=2))
+    return np.asarray(open_image(path).image.max(axis=2) >= _GRAY)  # JPEG's noise is darker
 
 
 def _record(found: "list[Check] | Deletion | Knockout", *, alone: bool) -> dict[str, Any]:
-    """Plain values; None where there is no number."""
+    """Values as JSON has them."""
     from dexar_widgets.causal import Deletion
+    from dexar_widgets.causal.chance import jsonable
 
     if isinstance(found, list):
-        rows = [
-            asdict(one) | {"drop": one.drop, "chance": one.chance, "chance_range": one.chance_range, "p": one.p}
-            for one in found
-        ]
+        rows = jsonable([asdict(one) | {name: getattr(one, name) for name in _TOLD} for one in found])
         return rows[0] if alone else {"checks": rows}
     if isinstance(found, Deletion):
-        head = {"method": found.method, "how": found.how, "fractions": found.fractions.tolist()}
+        head: dict[str, Any] = {"method": found.method, "how": found.how, "fractions": found.fractions}
         low, high = found.random_range
-        each = {"log_prob": found.curves, "random_low": low, "random_high": high}
-        each |= {"auc": found.auc, "random_auc": found.random_auc, "p": found.p}
-        said: dict[str, Sequence[str]] = {"status": found.status, "verdict": found.verdicts}
+        each: dict[str, Any] = {"log_prob": found.curves, "random_low": low, "random_high": high}
+        each |= {"auc": found.auc, "random_auc": found.random_auc, "p": found.p, "ties": found.ties}
+        each |= {"status": found.status, "verdict": found.verdicts}
     else:
-        head = {"cut": found.cut, "depth": found.depth, "windows": found.windows.tolist()}
+        head = {"cut": found.cut, "depth": found.depth, "windows": found.windows}
         each = {"log_prob": found.log_prob, "total": found.total, "drop": found.drop}
         each |= {} if found.visual is None else {"visual": found.visual}
-        said = {}
-    lists: dict[str, Sequence[Any]] = {name: _without_nan(values) for name, values in each.items()}
-    lists |= said
-    names = enumerate(zip(found.words, found.steps, strict=True))
-    rows = [
-        {"word": word, "steps": steps} | {name: values[row] for name, values in lists.items()}
-        for row, (word, steps) in names
-    ]
-    return head | {"words": rows}
-
-
-def _without_nan(values: np.ndarray) -> list[Any]:
-    found = values.astype(object)
-    found[np.isnan(values)] = None
-    return list(found.tolist())
+    each = {"word": found.words, "steps": found.steps} | each
+    rows = [{name: values[row] for name, values in each.items()} for row in range(len(found.words))]
+    return dict(jsonable(head | {"words": rows}))
 
 
 def _tell(found: "list[Check] | Deletion | Knockout") -> None:
@@ -180,17 +192,18 @@ def _tell(found: "list[Check] | Deletion | Knockout") -> None:
     if isinstance(found, list):
         for one in found:
             line("check", str(one))
-            line("so", _verdict(one))
+            line("so", _so(one))
         return
     if isinstance(found, Deletion):
         title = f"nats lost while the top cells of {found.method} are hidden ({found.how}); mean, and in random order"
         heads = [f"{share:.0%}" for share in found.fractions[1:]]
         losses = found.curves[:, :1] - found.curves[:, 1:]
         columns = [*losses.T, found.auc, found.random_auc.mean(-1) if found.random_auc.size else found.auc * np.nan]
-        ends = [f"p {p:.2f}  {verdict}" for p, verdict in zip(found.p, found.verdicts, strict=True)]
+        ps = ["" if np.isnan(p) else f"p {p:.2f}  " for p in found.p]
+        ends = [p + verdict for p, verdict in zip(ps, found.verdicts, strict=True)]
         _table(title, [*heads, "mean", "random"], found.words, columns, ends)
         return
-    title = f"nats lost when {found.cut[1]} cannot read {found.cut[0]}, by layers that are cut"
+    title = f"nats lost when the {found.cut[1]} cannot read the {found.cut[0]}, by layers that are cut"
     heads = [_window(window) for window in found.windows.tolist()]
     _table(title, ["all", *heads], found.words, [found.total, *found.drop.T], [""] * len(found.words))
 
@@ -217,13 +230,8 @@ def _table(
         OUT.print(f"{short:<{wide}}{numbers}  {end}".rstrip(), soft_wrap=True, markup=False)
 
 
-def _verdict(found: "Check") -> str:
-    """In words: a loss of ln 10 makes the word ten times less likely."""
+def _so(found: "Check") -> str:
+    """The verdict, and what the nats mean: ln 10 lost make the word ten times less likely."""
     times = float(np.exp(min(abs(found.drop), 50.0)))
-    if found.drop >= np.log(2):
-        others = int((found.random_drops >= found.drop).sum())
-        but = f" ({others} of {len(found.random_hidden)} random regions do as much)" if others else ""
-        return f"without the region the word is {times:,.0f} times less likely: it depends on what is there{but}."
-    if found.drop <= -np.log(2):
-        return f"without the region the word is {times:,.0f} times more likely: what is there speaks against it."
-    return "hiding the region changes the word's probability by less than a factor of 2: it hardly depends on it."
+    change = f"{times:,.1f}" if times < _MANY else f"{times:,.0f}"
+    return f"{found.verdict} ({change} times {'less' if found.drop >= 0 else 'more'} likely without the region)"

@@ -5,7 +5,8 @@ Unknown Spurious Correlation" (ICLR 2022, arXiv 2212.04629), who show that maps 
 a word's log-probability, with what chance costs beside it; the thresholds are ours.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,10 +16,10 @@ from jaxtyping import Float
 
 from dexar_widgets import perturb
 from dexar_widgets.causal import Region
-from dexar_widgets.causal.chance import RANDOMS, p_value, range_of
+from dexar_widgets.causal.chance import ENOUGH, LEVEL, NEEDS, RANDOMS, p_value, range_of
 from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.failures.findings import LOST, Finding, density, values_of
+from dexar_widgets.failures.findings import Finding, density, values_of
 from dexar_widgets.failures.report import finding_of
 from dexar_widgets.failures.suspects import (
     Named,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["SAID", "map_verdict", "spurious", "verdict"]
 
 SAID = 0.05
-"""A word less probable than this is not said, and nothing in the picture makes the model say it. Our choice."""
+"""A word with a token less probable than this is not said: nothing makes the model say it here. Our choice."""
+_ROUNDS = 8
+"""How often random regions are drawn anew, where the named object lies under some."""
 
 
 def spurious(
@@ -57,16 +60,18 @@ def spurious(
 ) -> Finding:
     """Does a word depend on a suspect rather than on the object that it names?
 
-    A word is "spurious" if it loses at least 1 nat without the suspect, more than 95 % of chance costs, and more than
-    without the object that it names (or nothing in the scene is what it names). Else its verdict says which of these
-    fails: "clear", "chance", "named"; "not said", if it is less probable than `SAID` as it is; "chance unknown"
-    without random regions.
+    A word is "spurious" if it loses at least 1 nat without the suspect, chance seldom costs as much (p ≤ .05), and it
+    loses more than without the object that it names (or nothing in the scene is what it names). Else its verdict says
+    which of these fails: "clear", "chance", "named"; "depends", where neither ``named`` nor a scene tells what it
+    names; "chance unknown" with fewer than 19 random regions, of which p cannot be so small; "not said", if one of its
+    tokens is less probable than `SAID` as it is.
 
     ``table`` has a row per word, in nats lost: ``suspect`` (the median, where several pictures are without it, and
-    from ``suspect_low`` to ``suspect_high``), ``named``, ``chance`` (mean, and its 95 % range), ``p``; and for DEX-AR
-    and each of ``e.attributions`` ``map_…``: log[(share on the named object ÷ its area) ÷ (share on the suspect ÷ its
-    area)] of its positive part. Below 0 the map points to the suspect. Where nothing is named, the whole image stands
-    for it. It is told, and decides nothing.
+    from ``suspect_low`` to ``suspect_high``), ``named``, ``chance`` (mean, and its 95 % range), ``p``; ``randoms`` of
+    the ``wanted`` regions were found; ``said`` is its least probable token's probability; and for DEX-AR and each of
+    ``e.attributions`` ``map_…``: log[(share on the named object ÷ its area) ÷ (share on the suspect ÷ its area)] of
+    its positive part. Below 0 the map points to the suspect. Where nothing is named, the whole image stands for it. It
+    is told, and decides nothing.
 
     Parameters
     ----------
@@ -81,8 +86,9 @@ def spurious(
     how
         What hidden pixels become.
     randoms, seed
-        Chance: random regions of the suspect's shape, less the named objects' pixels; for a background other cuts of
-        the same kind of background.
+        Chance: random regions of the shape that was hidden, none of which touches the object that the word names;
+        for a background other cuts of the same kind of background. Regions are hidden, also where the suspect itself
+        is really removed from a scene.
     batch_size, vlm
         As in `dexar_widgets.check`.
 
@@ -101,36 +107,33 @@ def spurious(
     given = None if named is None else named_of(e, named, scene, how)
     words = _words(e, step, scene)
     things = [given or (None if scene is None else named_by_word(e, scene, word)) for word in words]
-    known = [thing for thing in things if thing is not None]
-    randomly = suspect.kept or tuple(_random(e, suspect, known, how, randoms, seed)) if randoms else ()
     pictures = _Pictures([partial(_same, e.example.image)])
-    chance = pictures.add("chance", randomly)
-    rows = []
-    for word, thing in zip(words, things, strict=True):
-        without = suspect.removed or (_hidden(e, suspect, thing, how),)
-        places = (pictures.add(_key(suspect, thing), without), chance)
-        rows.append(
-            _Case(
-                word,
-                thing,
-                *places,
-                None if thing is None else pictures.add(("named", thing.mask.tobytes()), (thing.removed,)),
-            )
-        )
+    cases = [
+        _case(e, suspect, word, thing, pictures, (how, randoms, seed))
+        for word, thing in zip(words, things, strict=True)
+    ]
     scores = log_probs(e, vlm or e.model(), pictures.made, batch_size=batch_size)
-    return finding_of(e, suspect, [_row(e, suspect, case, summed(e, scores, case.word)) for case in rows], things)
+    known = scene is not None or named is not None
+    rows = [_row(e, suspect, case, scores, wanted=randoms, known=known) for case in cases]
+    return finding_of(e, suspect, rows, things)
 
 
-def verdict(*, said: float, suspect: float, chance_high: float, named: float) -> str:
-    """The rule of `spurious`. ``said`` is a probability, the others nats lost; NaN is what is not there."""
+def verdict(*, said: float, suspect: float, p: float, randoms: int, named: float, known: bool = True) -> str:
+    """The rule of `spurious`.
+
+    ``said`` is a probability, ``suspect`` and ``named`` are nats lost (NaN: nothing is named), ``randoms`` is what
+    ``p`` rests on; ``known`` says whether it is known what the word names.
+    """
     if said < SAID:
         return "not said"
-    if suspect < LOST:
+    if suspect < NEEDS:
         return "clear"
-    if np.isnan(chance_high):
+    if randoms < ENOUGH:
         return "chance unknown"
-    if suspect <= chance_high:
+    if p > LEVEL:
         return "chance"
+    if not known:
+        return "depends"
     return "named" if suspect <= named else "spurious"
 
 
@@ -153,6 +156,30 @@ class _Case:
     named: slice | None
 
 
+def _case(
+    e: Explanation,
+    suspect: Suspect,
+    word: tuple[int, ...],
+    thing: Named | None,
+    pictures: "_Pictures",
+    options: tuple[perturb.How, int, int],
+) -> _Case:
+    how, randoms, seed = options
+    shape = _shape(suspect, thing)
+    own = b"" if thing is None else thing.mask.tobytes()
+    hidden = partial(perturb.hide, e.example.image, shape, how=how)
+    return _Case(
+        word,
+        thing,
+        suspect=pictures.add(("suspect", shape.tobytes()), lambda: suspect.removed or (hidden,)),
+        chance=pictures.add(
+            ("chance", b"" if suspect.kept else shape.tobytes() + own),
+            lambda: suspect.kept or _random(e, shape, thing, how, randoms, seed),
+        ),
+        named=None if thing is None else pictures.add(("named", own), lambda: (thing.removed,)),
+    )
+
+
 @dataclass(eq=False)
 class _Pictures:
     """Pictures to be scored, those of one name once."""
@@ -162,8 +189,9 @@ class _Pictures:
     def __post_init__(self) -> None:
         self._places: dict[Any, slice] = {}
 
-    def add(self, name: Any, some: Sequence[Picture]) -> slice:
+    def add(self, name: Any, make: Callable[[], Sequence[Picture]]) -> slice:
         if name not in self._places:
+            some = make()
             self._places[name] = slice(len(self.made), len(self.made) + len(some))
             self.made += some
         return self._places[name]
@@ -186,48 +214,52 @@ def _words(e: Explanation, step: Step | None, scene: "Scene | None") -> list[tup
     return found
 
 
-def _less(suspect: Suspect, thing: Named | None) -> perturb.Mask:
-    mask = suspect.mask if thing is None else suspect.mask & ~thing.mask
+def _shape(suspect: Suspect, thing: Named | None) -> perturb.Mask:
+    """What is hidden: the suspect less the named object; or what is really removed."""
+    mask = suspect.mask if thing is None or suspect.removed else suspect.mask & ~thing.mask
     if not mask.any():
         raise ValueError("The named object covers all of the suspect; give a suspect beside it.")
     return np.asarray(mask)
 
 
-def _hidden(e: Explanation, suspect: Suspect, thing: Named | None, how: perturb.How) -> Picture:
-    return partial(perturb.hide, e.example.image, _less(suspect, thing), how=how)
-
-
-def _key(suspect: Suspect, thing: Named | None) -> bytes:
-    return b"" if suspect.removed else _less(suspect, thing).tobytes()
-
-
 def _random(
-    e: Explanation, suspect: Suspect, things: Sequence[Named], how: perturb.How, randoms: int, seed: int
+    e: Explanation, shape: perturb.Mask, thing: Named | None, how: perturb.How, randoms: int, seed: int
 ) -> list[Picture]:
-    """Random regions of the suspect's shape without what is named; those of which less than half is left are none."""
-    named = np.zeros_like(suspect.mask)
-    for thing in things:
-        named |= thing.mask
-    found: list[perturb.Mask] = []
-    for many in (1, 4):  # where some are none, others are looked for
-        if len(found) < randoms:
-            regions = [mask & ~named for mask in perturb.moved(suspect.mask, many * randoms, seed=seed)]
-            found = [mask for mask in regions if 2 * mask.sum() >= suspect.mask.sum()][:randoms]
-    return [partial(perturb.hide, e.example.image, mask, how=how) for mask in found]
+    """Random regions of a shape that do not touch the named object; where there are few of them, few come back."""
+    found: dict[bytes, perturb.Mask] = {}
+    draws = random.Random(f"regions {seed}")
+    seeds = [seed, *(draws.getrandbits(32) for _ in range(_ROUNDS - 1))] if randoms else []
+    for one in seeds:
+        regions = perturb.moved(shape, randoms, seed=one, within=e.layout.grids[0].box)
+        found |= {mask.tobytes(): mask for mask in regions if thing is None or not (mask & thing.mask).any()}
+        if len(found) >= randoms:
+            break
+    return [partial(perturb.hide, e.example.image, mask, how=how) for mask in list(found.values())[:randoms]]
 
 
-def _row(e: Explanation, suspect: Suspect, case: _Case, scores: Float[np.ndarray, " picture"]) -> dict[str, Any]:
-    lost = scores[0] - scores
+def _row(
+    e: Explanation,
+    suspect: Suspect,
+    case: _Case,
+    scores: Float[np.ndarray, "picture step"],
+    *,
+    wanted: int,
+    known: bool,
+) -> dict[str, Any]:
+    whole = summed(e, scores, case.word)
+    lost = whole[0] - whole
     removed, chance = lost[case.suspect], lost[case.chance]
     middle = float(np.median(removed))
     low, high = range_of(chance)
     named = float("nan") if case.named is None else float(lost[case.named][0])
-    said = float(np.exp(scores[0]))
-    told = verdict(said=said, suspect=middle, chance_high=float(high), named=named)
+    said = float(np.exp(scores[0, [e.steps.index(step) for step in case.word]].min()))
+    p = float(p_value(np.array(middle), chance))
+    told = verdict(said=said, suspect=middle, p=p, randoms=len(chance), named=named, known=known)
     return {
         "word": text_of(e, case.word),
         "steps": case.word,
-        "log_prob": float(scores[0]),
+        "log_prob": float(whole[0]),
+        "said": said,
         "suspect": middle,
         "suspect_low": float(removed.min()),
         "suspect_high": float(removed.max()),
@@ -238,7 +270,8 @@ def _row(e: Explanation, suspect: Suspect, case: _Case, scores: Float[np.ndarray
         "chance_low": float(low),
         "chance_high": float(high),
         "randoms": len(chance),
-        "p": float(p_value(np.array(middle), chance)),
+        "wanted": wanted,
+        "p": p,
         "verdict": told,
         **_map_verdicts(e, suspect, case),
     }
@@ -246,7 +279,7 @@ def _row(e: Explanation, suspect: Suspect, case: _Case, scores: Float[np.ndarray
 
 def _map_verdicts(e: Explanation, suspect: Suspect, case: _Case) -> dict[str, float]:
     grid, found = e.layout.grids[0], {}
-    there = coverage(suspect.mask if suspect.removed else _less(suspect, case.thing), grid)
+    there = coverage(_shape(suspect, case.thing), grid)
     for name, values in values_of(e, case.word).items():
         own = 1.0 if case.thing is None else density(values, coverage(case.thing.mask, grid))
         found[f"map_{name}"] = map_verdict(own, density(values, there))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from dexar_widgets.failures.findings import LOST, Finding
+from dexar_widgets.failures.findings import Finding
 
 if TYPE_CHECKING:
     from dexar_widgets.statistics import Estimate
@@ -20,8 +20,8 @@ class Separation:
     """AUROC of the map's own verdict: how often it points more to the suspect in a planted model than in its twin.
 
     ``low`` and ``high`` are its 95 % interval, by resampling scenes; ``scenes`` and ``words`` were compared.
-    ``unconfirmed`` words are left out since the intervention does not cost the planted model 1 nat, ``empty`` ones
-    since a map of either model has nothing on the named object and nothing on the suspect.
+    ``unconfirmed`` words are left out since the intervention does not find the planted model's word spurious, ``empty``
+    ones since a map of either model has nothing on the named object and nothing on the suspect.
     """
 
     method: str
@@ -46,7 +46,7 @@ def map_verdicts(planted: Sequence[Finding], clean: Sequence[Finding], *, method
 
     The n-th of either are what `spurious` found of the same words on the same scene. Words that the intervention
     confirms in the planted model are compared, each with the twin's: AUROC by pairs (Mann and Whitney), its interval by
-    the bootstrap over scenes, since both models see the same ones.
+    the bootstrap over scenes, since both models see the same ones (see `dexar_widgets.statistics.separation`).
 
     Raises
     ------
@@ -57,15 +57,14 @@ def map_verdicts(planted: Sequence[Finding], clean: Sequence[Finding], *, method
 
     first, scenes = _column(planted, f"map_{method}")
     second, _ = _column(clean, f"map_{method}")
-    lost, _ = _column(planted, "suspect")
     words = [[steps for one in some for steps in one.table["steps"]] for some in (planted, clean)]
     if len(planted) != len(clean) or words[0] != words[1]:
         raise ValueError("The findings of the planted model and of its twin are not of the same words and scenes.")
-    confirmed = lost >= LOST
+    confirmed = np.array([told == "spurious" for one in planted for told in one.table["verdict"]], bool)
     known = confirmed & ~np.isnan(first) & ~np.isnan(second)
-    ranks = np.unique(np.concatenate([first[known], second[known]]), return_inverse=True)[1].astype(float)
+    towards = -np.concatenate([first[known], second[known]])
     count, which = int(known.sum()), np.concatenate([scenes[known], scenes[known]])
-    found = separation(-ranks, np.arange(2 * count) < count, which)  # ranks: an infinite verdict is one
+    found = separation(towards, np.arange(2 * count) < count, which)
     numbers = (len(set(which.tolist())), count, int((~confirmed).sum()), int((confirmed & ~known).sum()))
     return Separation(method, found.value, found.low, found.high, *numbers)
 

@@ -13,12 +13,7 @@ from dexar_widgets.explanation import Explanation
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LOST", "UNUSED", "Finding", "density", "note", "values_of"]
-
-LOST = 1.0
-"""Nats that a word must lose for a thing to count as its cause: it becomes 2.7 times less likely."""
-UNUSED = 0.05
-"""Nats up to which a change does nothing to a word."""
+__all__ = ["Finding", "density", "note", "values_of"]
 
 Kind = Literal["register", "spurious", "silenced"]
 
@@ -29,7 +24,8 @@ class Finding:
 
     ``table`` holds every number behind it, with its range and its verdict. ``marks`` are plain values for the
     Explorer: ``cells`` of the grid (row-major), and ``regions`` and ``notes`` in the form that its options of these
-    names take: ``dx.Explorer(e, regions=found.marks["regions"], notes=found.marks["notes"])``.
+    names take: ``dx.Explorer(e, regions=found.marks["regions"], notes=found.marks["notes"])``. A region there is the
+    box around the one that was examined, whatever that one's shape.
     """
 
     kind: Kind

@@ -1,8 +1,8 @@
 """Register patches: high norm, little to show, much attention; and does the model use what lies there?
 
 Source: Darcet et al., "Vision Transformers Need Registers" (ICLR 2024, arXiv 2309.16588), as in
-`dexar_widgets.registers`. Differs: what such a patch is to the words is measured, by putting other plain patches of the
-same image in its place.
+`dexar_widgets.registers`. Differs: what its pixels are to the words is measured, by putting other plain patches of the
+same image in its place. The model may still keep things at that place: the test is of pixels, and not of the token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from PIL import Image
 
 from dexar_widgets import perturb
 from dexar_widgets import registers as norms
-from dexar_widgets.causal.chance import plain, range_of
+from dexar_widgets.causal.chance import NOTHING, plain, range_of
 from dexar_widgets.causal.scoring import BATCH, log_probs, summed, text_of
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.failures.findings import UNUSED, Finding, density, values_of
+from dexar_widgets.failures.findings import Finding, density, values_of
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -41,14 +41,19 @@ def registers(
 
     Candidates are the cells that `dexar_widgets.registers.find` finds, and others of little detail (no more than the
     median cell) that draw at least `DRAWS` times their share of the attention. Each one's pixels are replaced by those
-    of other such cells, and the answer is scored again. A patch is **unused** if for every word the median change
-    of its log-probability, up or down, is at most 0.05 nat. Verdicts: "register"; "used"; "sink", attention without
-    a high norm; "quiet", a high norm without attention. Where the model shows no attention, norm and use decide.
+    of other cells of little detail that are no candidates, and the answer is scored again. A patch is **unused** if for
+    every word the median change of its log-probability, up or down, is at most 0.05 nat. Verdicts: "register"; "used";
+    "sink", attention without a high norm; "quiet", a high norm without attention. Where the model shows no attention,
+    norm and use decide.
+
+    No word needs what a register *shows*. That no word needs what the model *keeps* there is more, and is not tested:
+    another plain patch may serve as the same register. A plain patch passes this part easily; norm and attention tell
+    it from a register.
 
     ``table`` has a row per candidate and word: ``change`` (median, nats) with the range of 95 % of the swaps;
     ``norm`` in median norms; ``attention`` and ``map_…`` (DEX-AR's and each of ``e.attributions``, of the whole
     answer) as shares ÷ the cell's share of the area. Where several cells have a high norm, the cell −1 is all of them
-    at once: what each alone does not hold, they may hold together.
+    at once, also those that are not examined one by one: what each alone does not hold, they may hold together.
 
     Norms and attention that the explanation does not hold are read anew, in one pass of the engine.
 
@@ -66,9 +71,9 @@ def registers(
         return _nothing(e)
     sources = _sources(found, swaps, seed)
     image = e.example.image
-    groups = [(cell,) for cell in found.cells]
+    groups: list[tuple[int, ...]] = [(cell,) for cell in found.cells]
     if found.high.sum() > 1:
-        groups.append(tuple(np.array(found.cells)[found.high].tolist()))
+        groups.append(tuple(np.flatnonzero(found.high).tolist()))
     pictures = [partial(_swapped, e, group, source) for group in groups for source in sources]
     scores = log_probs(e, model, [lambda: image, *pictures], batch_size=batch_size)
     words = [tuple(step for step in word.steps if step in e.steps) for word in e.generation.words]
@@ -80,7 +85,7 @@ def registers(
 
 def verdict(*, high: bool, attention: float, change: float) -> str:
     """The rule of `registers` for one patch; ``attention`` is NaN where it is not shown, ``change`` the largest."""
-    if change > UNUSED:
+    if change > NOTHING:
         return "used"
     if not high:
         return "sink"
@@ -89,14 +94,14 @@ def verdict(*, high: bool, attention: float, change: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Candidates:
-    """Cells to be examined; what holds of each of them, and how many are left out."""
+    """All candidates, those of them that are examined, and what holds of each cell of the grid."""
 
+    every: list[int]
     cells: list[int]
-    high: Bool[np.ndarray, " candidate"]
+    high: Bool[np.ndarray, " cell"]
     norm: Float[np.ndarray, " cell"]
     attention: Float[np.ndarray, " cell"]
     detail: Float[np.ndarray, " cell"]
-    left_out: int
 
 
 def _with_norms(e: Explanation, vlm: "VLM") -> Explanation:
@@ -127,13 +132,12 @@ def _candidates(e: Explanation) -> _Candidates:
     high = np.isin(np.arange(len(tokens)), outliers.cells)
     wanted = np.flatnonzero(high | ((detail <= np.median(detail)) & (attention >= DRAWS)))
     first = sorted(wanted.tolist(), key=lambda cell: (not high[cell], -norm[cell]))
-    cells = first[:MOST]
-    return _Candidates(cells, high[cells], norm, attention, detail, len(first) - len(cells))
+    return _Candidates(first, first[:MOST], high, norm, attention, detail)
 
 
 def _sources(found: _Candidates, swaps: int, seed: int) -> Int[np.ndarray, " swap"]:
     others = np.flatnonzero(found.detail <= np.median(found.detail))
-    others = np.setdiff1d(others, found.cells)
+    others = np.setdiff1d(others, found.every)
     if not len(others):
         raise ValueError("Every plain patch of the image is a candidate; there is none to put in another's place.")
     return np.random.default_rng(seed).permutation(others)[:swaps]
@@ -192,7 +196,7 @@ def _about(
         "row": row,
         "col": col,
         "norm": float(found.norm[one].mean()),
-        "high_norm": bool(found.high[np.isin(found.cells, one)].all()),
+        "high_norm": bool(found.high[one].all()),
         "attention": float(found.attention[one].mean()),
         **{f"map_{name}": density(values, cover.reshape(values.shape)) for name, values in maps.items()},
     }
@@ -213,11 +217,11 @@ def _finding(e: Explanation, found: _Candidates, rows: list[dict[str, Any]]) -> 
         text += " ".join(map(_sentence, bad))
     else:
         text = f"No register among {total} patches: {_none(list(worst.values()))}"
-    if together is not None and together["change"] > UNUSED:
+    if together is not None and together["change"] > NOTHING:
         text += " All patches of high norm together are used: "
         text += f"“{together['word']}” changes by {plain(together['change'])} nats."
-    if found.left_out:
-        text += f" {found.left_out} more candidates were not examined."
+    if left_out := len(found.every) - len(found.cells):
+        text += f" {left_out} more candidates were not examined one by one."
     if e.attention is None:
         text += " The model shows no attention, so norm and use alone decide."
     marks = _marks([row["cell"] for row in bad])
@@ -246,8 +250,8 @@ def _sentence(worst: dict[str, Any]) -> str:
     return (
         f"row {worst['row'] + 1}, column {worst['col'] + 1} "
         f"({worst['norm']:.2g} times the median norm{drawn}, {shown}): "
-        f"with {worst['swaps']} other plain patches in its place no word changes by more than "
-        f"{worst['change']:.3f} nat (“{worst['word']}”, median; "
+        f"no word needs what it shows; with {worst['swaps']} other plain patches in its place none changes by more "
+        f"than {worst['change']:.3f} nat (“{worst['word']}”, median; "
         f"95 % of the swaps {worst['low']:.3f} to {worst['high']:.3f})."
     )
 

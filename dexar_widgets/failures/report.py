@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dexar_widgets import perturb
-from dexar_widgets.causal.chance import plain
+from dexar_widgets.causal.chance import ENOUGH, plain
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures.findings import Finding, note
 from dexar_widgets.failures.suspects import Named, Suspect
@@ -19,10 +19,10 @@ def finding_of(e: Explanation, suspect: Suspect, rows: list[dict[str, Any]], thi
     """The finding of `dexar_widgets.failures.spurious`, from its table's rows and what each word names."""
     import pandas as pd
 
-    bad = [row for row in rows if row["verdict"] == "spurious"]
-    told = bad or [max(rows, key=lambda row: float(row["suspect"]))]
+    bad, open_ = ([row for row in rows if row["verdict"] == name] for name in ("spurious", "depends"))
+    told = bad or open_ or [max(rows, key=lambda row: float(row["suspect"]))]
     text = " ".join(_sentence(suspect, row) for row in told)
-    if not bad and len(rows) > 1:
+    if not bad and not open_ and len(rows) > 1:
         text = f"None of {len(rows)} words comes from {suspect.what}. The one that loses most: {text}"
     cells = np.flatnonzero(coverage(suspect.mask, e.layout.grids[0]).ravel() >= 0.5)
     regions = {suspect.what: suspect.mask} | {thing.what: thing.mask for thing in things if thing is not None}
@@ -47,8 +47,9 @@ _VERDICTS = {
     "clear": "it does not need {suspect}",
     "chance": "no more than chance",
     "named": "it comes from {named} rather",
+    "depends": "it depends on {suspect}; give named=, what the word names, to know whether it should",
     "not said": "the model does not say it here",
-    "chance unknown": "ask for randoms= to know what chance costs",
+    "chance unknown": "fewer than {enough} random ones do not tell what chance costs",
 }
 
 
@@ -58,14 +59,32 @@ def _sentence(suspect: Suspect, row: dict[str, Any]) -> str:
     text += where if row["pictures"] > 1 else ""
     if row["named_object"]:
         text += f", {plain(row['named'])} without {row['named_object']}"
-    if row["randoms"]:
-        what = "other cuts of the same background" if suspect.kept else "random regions of this shape"
-        between = f"{plain(row['chance_low'])} to {plain(row['chance_high'])}"
-        text += f", by chance {plain(row['chance'])} ({between}; {row['randoms']} {what}, p = {row['p']:.2g})"
-    text += ": " + _VERDICTS[row["verdict"]].format(suspect=suspect.what, named=row["named_object"]) + "."
-    own = row["map_dexar"]
+    text += _chance(suspect, row)
+    known = {"suspect": suspect.what, "named": row["named_object"], "enough": ENOUGH}
+    return f"{text}: {_VERDICTS[row['verdict']].format(**known)}. {_pointed(suspect, row)}"
+
+
+def _chance(suspect: Suspect, row: dict[str, Any]) -> str:
+    few = row["randoms"] < row["wanted"]
+    missed = f", no more than {row['randoms']} of {row['wanted']} were found" if few else ""
+    missed += f" that miss {row['named_object']}" if few and row["named_object"] else ""
+    if not row["randoms"]:
+        return f" (random regions: none{missed})" if few else ""
+    what = "other cuts of the same background" if suspect.kept else "random regions of this shape"
+    what += " hidden" if suspect.removed and not suspect.kept else ""
+    between = f"{plain(row['chance_low'])} to {plain(row['chance_high'])}"
+    return f", by chance {plain(row['chance'])} ({between}; {row['randoms']} {what}, p = {row['p']:.2g}{missed})"
+
+
+def _pointed(suspect: Suspect, row: dict[str, Any]) -> str:
+    """Where the map alone points; without a named object the whole image stands for it."""
+    own, named = row["map_dexar"], row["named_object"]
     if np.isnan(own):
-        return text + " DEX-AR shows nothing here."
-    points = "the named object" if own > 0 else suspect.what
-    other = "" if row["named_object"] else " against the whole image"
-    return text + f" DEX-AR points to {points} (log ratio {plain(own)}{other})."
+        return "DEX-AR shows nothing here."
+    if own == 0:
+        points = f"to {named} as much as to {suspect.what}" if named else "nowhere in particular"
+    elif own < 0:
+        points = f"to {suspect.what}"
+    else:
+        points = f"to {named}" if named else f"away from {suspect.what}"
+    return f"DEX-AR points {points} (log ratio {plain(own)}{'' if named else ' against the whole image'})."

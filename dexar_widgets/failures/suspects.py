@@ -150,8 +150,10 @@ def _marked(e: Explanation, scene: "Scene") -> list[tuple[tuple[int, ...], Any]]
 
 
 def _fitting(spec: "Specification", text: str) -> list[int]:
-    """Objects that a text such as "cat", "red cat", "cats" or "animals" fits."""
-    text = text.casefold().strip(" .,;:!?").removeprefix("an ")
+    """Objects that a text such as "cat", "a red cat", "cats" or "the animals" fits."""
+    text = text.casefold().strip(" .,;:!?")
+    article, _, rest = text.partition(" ")
+    text = rest if article in ("a", "an", "the") else text
     found = spec.find(text) if text else ()
     if not found:
         names = [

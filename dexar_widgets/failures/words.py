@@ -5,7 +5,7 @@ filler), or wrong (the image decides the word); and a map that lights up may sta
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,11 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 from dexar_widgets import perturb
-from dexar_widgets.causal import knockout
-from dexar_widgets.causal.chance import plain, range_of
+from dexar_widgets.causal.chance import NEEDS, NOTHING, plain
 from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
 from dexar_widgets.explanation import Explanation
-from dexar_widgets.failures.findings import LOST, UNUSED, Finding, note
+from dexar_widgets.failures.findings import Finding, note
 from dexar_widgets.failures.suspects import content_of, require_scene
 from dexar_widgets.flow import Silenced
 from dexar_widgets.options import accept
@@ -50,22 +49,24 @@ def silenced(
 
     The whole image is replaced, by its mean colour (or a blur); with a ``scene`` by ``others`` other scenes. And three
     knock-outs in all layers tell the way: the answer's rows cannot read the image (``image_answer``), nor the prompt's
-    (``image_prompt``), nor the answer's rows the prompt (``prompt_answer``). The answer is held fixed.
+    (``image_prompt``), nor the answer's rows the prompt (``prompt_answer``). The answer is held fixed. A knock-out that
+    the model does not take, or that has nothing to cut, is NaN; the text says why, and the image decides alone.
 
-    Verdicts: "seen", at least 1 nat lost with the image, and a map; "silenced", the same without a map: ``way``
-    says how the image comes in; "filler", at most 0.05 nat with image or knock-out; "blind", what should depend on the
-    image and does not; "undecided", in between. A word is blind if it names an object, a colour or a group (with a
-    ``scene``) and no other scene costs it 1 nat (an "an" before it counts with it, since it tells it), whatever its
-    map; without a scene if its weight is at least half of the answer's largest and it is no more than a filler.
-    ``found``: any word is silenced or blind.
+    Verdicts: "seen", at least 1 nat lost with the image, and a map; "silenced", the same without a map (every δ of its
+    steps is 0): ``way`` says how the image comes in; "filler", at most 0.05 nat with image or knock-out; "blind", what
+    should depend on the image and does not; "undecided", in between. A word is blind if it names an object, a colour or
+    a group (with a ``scene``) and none of the other scenes costs it 1 nat (an "an" before it counts with it, since it
+    tells it), whatever its map; without a scene if its weight is at least half of the answer's largest and it is no
+    more than a filler. ``found``: any word is silenced or blind.
 
-    ``table`` has a row per word: ``weight`` (DEX-AR's ω), ``map`` (lit or silent), nats lost: ``image`` (median, from
-    ``image_low`` to ``image_high``: 95 % of the other scenes) and the three knock-outs.
+    ``table`` has a row per word: ``weight`` (DEX-AR's ω), ``map`` (lit; weightless, a map that does not count in the
+    answer's since ω is 0; silent, none), nats lost: ``image`` (median, from ``image_low`` to ``image_high``: the
+    least and the most that one of the other scenes costs) and the three knock-outs.
 
     Raises
     ------
     ValueError
-        If the scene is another one, the model's attention takes no mask, or the model is gone.
+        If the scene is another one, or the model is gone.
     """
     accept("how", how, get_args(perturb.How))
     if others < 1:
@@ -76,31 +77,31 @@ def silenced(
     scores = log_probs(e, model, [lambda: image, *replaced], batch_size=batch_size)
     every = (tuple(step for step in word.steps if step in e.steps) for word in e.generation.words)
     words = [word for word in every if word]
-    cuts = {f"{cut[0]}_{cut[1]}": _totals(e, cut, words, batch_size, model) for cut in perturb.CUTS}
+    cuts, why = _cuts(e, words, batch_size, model)
     content = None if scene is None else {word[-1]: word for word in content_of(e, scene)}
-    return _finding(_table(e, words, scores, cuts, content), drawn=scene is not None)
+    return _finding(_table(e, words, scores, cuts, content), why, drawn=scene is not None)
 
 
 def verdict(
     *, image: float, image_high: float, image_answer: float, lit: bool, content: bool | None, heavy: bool
 ) -> str:
     """The rule of `silenced` for one word. ``content`` is None where it is not known which words are."""
-    if content and image_high < LOST:
+    if content and image_high < NEEDS:
         return "blind"
-    if image >= LOST:
+    if image >= NEEDS:
         return "seen" if lit else "silenced"
-    if abs(image) > UNUSED or abs(image_answer) > UNUSED:
+    if abs(image) > NOTHING or abs(image_answer) > NOTHING:
         return "undecided"
     return "blind" if content is None and lit and heavy else "filler"
 
 
 def way(*, image_answer: float, image_prompt: float, prompt_answer: float) -> str:
-    """How the image comes to a word that it decides: what costs the word at least 1 nat."""
-    if image_answer >= LOST:
+    """How the image comes to a word that it decides: what costs the word at least 1 nat. NaN is not known."""
+    if image_answer >= NEEDS:
         return "read by the answer's rows"
-    if image_prompt >= LOST or prompt_answer >= LOST:
+    if image_prompt >= NEEDS or prompt_answer >= NEEDS:
         return "relayed through the prompt"
-    return "either way"
+    return "a way not known" if np.isnan([image_answer, image_prompt, prompt_answer]).any() else "either way"
 
 
 def _filled(image: perturb.Pixels, how: perturb.How) -> perturb.Pixels:
@@ -122,11 +123,29 @@ def _image_of(scene: "Scene", spec: Any) -> perturb.Pixels:
     return scene.redraw(spec).image
 
 
-def _totals(
-    e: Explanation, cut: perturb.Cut, words: Sequence[tuple[int, ...]], batch_size: int, vlm: "VLM"
-) -> Float[np.ndarray, " word"]:
-    found = knockout(e, cut=cut, layers=slice(None), batch_size=batch_size, vlm=vlm)
-    return np.array([found.total[found.steps.index(word)] for word in words])
+def _cuts(
+    e: Explanation, words: Sequence[tuple[int, ...]], batch_size: int, vlm: "VLM"
+) -> tuple[dict[str, Float[np.ndarray, " word"]], list[str]]:
+    """What each word loses with each cut in all layers, NaN where it cannot be made; and why it cannot."""
+    from dexar_widgets import engine
+
+    found, why = {}, dict[str, None]()
+    with engine.enough_memory(vlm, "The knock-out", "lower batch_size="):
+        request = engine.encode(vlm, e.example)
+        said = engine.resume(vlm, request, e.generation)
+        for cut in perturb.CUTS:
+            name = f"{cut[0]}_{cut[1]}"
+            found[name] = np.full(len(words), np.nan)
+            try:
+                layers = np.repeat([[False], [True]], engine.cuttable_layers(vlm, cut), axis=1)
+                scores: Any = engine.score_cuts(
+                    vlm, request, said, cut=cut, layers=layers, steps=e.steps, batch_size=batch_size
+                )
+            except ValueError as error:  # of what the model does not take
+                why[str(error)] = None
+                continue
+            found[name] = np.array([-np.diff(summed(e, scores, word))[0] for word in words])
+    return found, list(why)
 
 
 def _table(
@@ -138,21 +157,20 @@ def _table(
 ) -> "pd.DataFrame":
     import pandas as pd
 
-    by_step = {one.step: one for one in e.silenced()}
+    empty = {one.step: one for one in e.silenced() if one.empty_map}
     weights = dict(zip(e.steps, e.step_weights().tolist(), strict=True))
     largest, rows = max(weights.values()), []
     for place, word in enumerate(words):
-        records = [by_step[step] for step in word if step in by_step]
-        lit, weight = len(records) < len(word), max(weights[step] for step in word)
+        own, weight = _map_of(word, empty, weights), max(weights[step] for step in word)
         lost = _lost(e, scores, word)
-        middle, (low, high) = float(np.median(lost)), range_of(lost)
+        image = {"image": float(np.median(lost)), "image_low": float(lost.min()), "image_high": float(lost.max())}
         known = {name: float(values[place]) for name, values in cuts.items()}
         group = word if content is None else content.get(word[-1])
         told = verdict(
-            image=middle,
-            image_high=float(range_of(_lost(e, scores, group or word))[1]),
+            image=image["image"],
+            image_high=float(_lost(e, scores, group or word).max()),
             image_answer=known["image_answer"],
-            lit=lit,
+            lit=own != "silent",
             content=None if content is None else group is not None,
             heavy=largest > 0 and weight >= _HEAVY * largest,
         )
@@ -161,17 +179,23 @@ def _table(
                 "word": text_of(e, word),
                 "steps": word,
                 "weight": weight,
-                "map": "lit" if lit else "silent",
-                "image": middle,
-                "image_low": float(low),
-                "image_high": float(high),
+                "map": own,
+                **image,
                 "pictures": len(lost),
                 **known,
                 "verdict": told,
-                "way": _why(known, records[0]) if told == "silenced" else "",
+                "way": _why(known, empty[word[0]]) if told == "silenced" else "",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _map_of(word: Sequence[int], empty: Mapping[int, Silenced], weights: Mapping[int, float]) -> str:
+    """Whether a word has a map, and one that counts in the answer's."""
+    shown = [step for step in word if step not in empty]
+    if not shown:
+        return "silent"
+    return "lit" if any(weights[step] > 0 for step in shown) else "weightless"
 
 
 def _lost(
@@ -183,13 +207,13 @@ def _lost(
 
 def _why(known: dict[str, float], record: Silenced) -> str:
     told = way(**known)
-    if record.piece is None or known["image_answer"] < LOST:
+    if record.piece is None or not known["image_answer"] >= NEEDS:  # or not known
         return told
     what = "an earlier word" if record.kind == "answer" else f"the {record.kind} token"
     return f"{told}, but {what} {record.piece!r} won in layer {record.layer}, head {record.head}"
 
 
-def _finding(table: "pd.DataFrame", *, drawn: bool) -> Finding:
+def _finding(table: "pd.DataFrame", why: Sequence[str], *, drawn: bool) -> Finding:
     bad = table[table["verdict"].isin(["silenced", "blind"])]
     counts = table["verdict"].value_counts()
     kinds = [
@@ -200,6 +224,11 @@ def _finding(table: "pd.DataFrame", *, drawn: bool) -> Finding:
     lit = int(((table["verdict"] == "filler") & (table["map"] == "lit")).sum())
     if lit:
         text += f" The map lights up for {lit} of the fillers."
+    uncounted = table[(table["verdict"] == "seen") & (table["map"] == "weightless")]["word"]
+    if len(uncounted):
+        text += f" Seen, but with weight 0: the map does not count in the answer's for {_quoted(uncounted)}."
+    if why:
+        text += f" Not every way of the image could be cut: {' '.join(why)}"
     tags: dict[str, Any] = {"silenced": "silenced", "blind": "other"}
     notes = [
         note(row["word"], row["steps"], tags[row["verdict"]], said)
@@ -211,8 +240,13 @@ def _finding(table: "pd.DataFrame", *, drawn: bool) -> Finding:
 def _sentence(row: dict[Any, Any], *, drawn: bool) -> str:
     where = f"on {row['pictures']} other scenes" if drawn else "without the image"
     range_ = f" ({plain(row['image_low'])} to {plain(row['image_high'])})" if row["pictures"] > 1 else ""
-    start = f"“{row['word']}” loses {plain(row['image'])} nats {where}{range_}, "
-    start += f"{plain(row['image_answer'])} when the answer's rows cannot read the image"
+    start = f"“{row['word']}” loses {plain(row['image'])} nats {where}{range_}"
+    if not np.isnan(row["image_answer"]):
+        start += f", {plain(row['image_answer'])} when the answer's rows cannot read the image"
     if row["verdict"] == "silenced":
         return f"{start}, and has no map: {row['way']}."
     return f"{start}: it does not depend on the image" + (", though its map lights up." if row["map"] == "lit" else ".")
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)

@@ -39,6 +39,7 @@ class Live(view.View):
         """Listen before there is a connection, so that the first message is heard."""
         live: Self = super().__new__(cls, *args, **options)
         live._lock = threading.RLock()  # guards the jobs and the parts; never held while foreign code runs
+        live._results_lock = threading.RLock()  # from reading the results to writing them
         live._running = {}
         live._regions = {}
         live.on_msg(messages.receive)

@@ -23,7 +23,7 @@ class Measuring(Live):
 
     def check(
         self,
-        words: Sequence[Step] | None = None,
+        steps: Step | Sequence[Step] | None = None,
         region: perturb.Region | str | None = None,
         *,
         how: perturb.How = "mean",
@@ -31,20 +31,26 @@ class Measuring(Live):
     ) -> jobs.Job[list[causal.Check]]:
         """Hide a region and see what each word loses (`dexar_widgets.causal.checks`); `wait` waits for it.
 
-        By default the words and the region that are selected; ``region`` may be the name of a given one.
+        By default the words and the region that are selected. ``steps`` is a word, or several, each a word or a group
+        of steps; ``region`` a box, a polygon or the name of a given one. (A mask has no outline to be shown: give it
+        a name, in ``regions=`` of the Explorer, or take `dexar_widgets.checks`.)
         """
-        vlm, e = self._model(), self.explanation
+        vlm, e = self._model(), self.shown()
+        if isinstance(region, np.ndarray) and region.ndim > 1 and region.shape == e.example.image.shape[:2]:
+            raise ValueError(
+                "A mask has no outline that the view could show; give it a name, Explorer(…, regions={name: mask}), "
+                "and check that, or call dx.checks(e, region=mask)."
+            )
         mask = self.region if region is None else self.region_of(region)
         if mask is None:
             raise ValueError("No region is selected; draw one, set selection=, or give region=.")
         where = self.selection if region is None else region
-        steps = [e.steps_of(word) for word in words or [self.steps or e.steps]]
+        each = [steps] if isinstance(steps, str | int | slice) else steps or [self.steps or e.steps]
+        words = [e.steps_of(word) for word in each]
 
         def work() -> list[causal.Check]:
-            found = causal.checks(e, steps=steps, region=mask, how=how, vlm=vlm)
-            if np.shape(where) != mask.shape:  # a mask has no outline to show
-                shown = where if isinstance(where, str) else regions.outline_of(where)
-                self._keep(e, results.of_checks(shown, found))
+            found = causal.checks(e, steps=words, region=mask, how=how, vlm=vlm)
+            self._keep(e, results.of_checks(where if isinstance(where, str) else regions.outline_of(where), found))
             return found
 
         return self._submit(vlm, work, id)
@@ -59,8 +65,8 @@ class Measuring(Live):
     ) -> jobs.Job[causal.Deletion]:
         """Hide the top cells of a word's map, more and more of them (`dexar_widgets.causal.deletion`).
 
-        By default of the words that are selected, or of the whole answer, by the map in view; ``state`` are traits of
-        another one, as `state` gives them. `wait` waits for it.
+        By default of the words that are selected; without one, and with ``step=()``, of the whole answer by its
+        sequence map. It is the map in view; ``state`` are traits of another one, as `state` gives them. `wait` waits.
         """
         vlm, e = self._model(), self.shown()
         try:
@@ -69,12 +75,15 @@ class Measuring(Live):
             raise ValueError(str(error)) from error
         method, options = given.get("method", self.method), self.options(given)
         whole = method in e.attributions and e.attributions[method].whole
-        steps = e.steps_of(step if step is not None else e.steps if whole else self.steps or e.steps)
+        chosen: Any = self.steps if step is None and not whole else step
+        steps = () if chosen is None or not np.size(chosen) else e.steps_of(chosen)
 
         def work() -> causal.Deletion:
-            maps = options.as_dict() if method == "dexar" else {}
-            found = causal.deletion(e, step=steps, how=how, method=method, vlm=vlm, **maps)  # type: ignore[arg-type]
-            self._keep(e, results.of_deletion(found, results.settings(method, options)))
+            maps: dict[str, Any] = options.as_dict() if method == "dexar" else {}
+            which: dict[str, Any] = {"step": steps} if steps else {"whole": True}
+            found = causal.deletion(e, **which, how=how, method=method, vlm=vlm, **maps)
+            about = {"steps": list(steps), **results.settings(method, options)}
+            self._keep(e, results.of_deletion(found, about))
             return found
 
         return self._submit(vlm, work, id)
@@ -101,20 +110,20 @@ class Measuring(Live):
         The Failures tab tells it, and marks its cells, regions and words; without findings it tells none.
         """
         new = [results.of_finding(finding, self.shown()) for finding in findings]
-        with self._lock:
+        with self._results_lock:
             kept = [one for one in self._results if one["kind"] != "finding"]
-        self._results = results.joined(kept, new)
+            self._results = results.joined(kept, new)
         if new:
             self.display = self.display | {"tab": "Failures"}
 
     def _keep(self, e: Explanation, result: results.Result) -> None:
         """Show a result, if its answer is still in view."""
         jobs.check()
-        with self._lock:
-            there = self.comm is not None and bool(self.sources) and self.sources[0].generation is e.generation
-            known = list(self._results)
-        if there:
-            self._results = results.joined(known, [result])
+        with self._results_lock:
+            with self._lock:
+                there = self.comm is not None and bool(self.sources) and self.sources[0].generation is e.generation
+            if there:
+                self._results = results.joined(self._results, [result])
 
 
 def _cut(value: Any) -> perturb.Cut:

@@ -45,9 +45,9 @@ class Message:
         return [tuple(word) for word in words]
 
     def steps(self) -> tuple[int, ...]:
-        """One word's steps."""
+        """One word's steps; none of them for the whole answer."""
         word = self.content.get("steps")
-        if not _is_word(word):
+        if word != [] and not _is_word(word):
             raise ValueError(f"A message of kind {self.kind!r} needs the steps of a word, [1, 2]; got {word!r}.")
         return tuple(word)
 

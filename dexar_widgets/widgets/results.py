@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dexar_widgets import causal
+from dexar_widgets.causal.chance import jsonable
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Options
 from dexar_widgets.widgets.regions import Outline, outline_of
@@ -18,8 +19,6 @@ __all__ = ["MOST", "Result", "joined", "of_checks", "of_deletion", "of_finding",
 
 MOST = 40
 """As many are kept, so that a notebook that saves them stays small."""
-_FAR = 1e6
-"""A word that became impossible lost this many nats: JSON has no infinity."""
 Result = dict[str, Any]
 
 
@@ -37,6 +36,7 @@ def of_checks(region: Outline | str, checks: Sequence[causal.Check]) -> Result:
 
 def _check(check: causal.Check) -> dict[str, Any]:
     low, high = check.chance_range or (None, None)
+    kept_low, kept_high = check.kept_range or (None, None)
     return {
         "steps": list(check.steps),
         "word": check.word,
@@ -47,18 +47,26 @@ def _check(check: causal.Check) -> dict[str, Any]:
         "low": _number(low),
         "high": _number(high),
         "p": _number(check.p),
+        "kept_chance": _number(check.kept_chance),
+        "kept_low": _number(kept_low),
+        "kept_high": _number(kept_high),
+        "kept_p": _number(check.kept_p),
         "randoms": len(check.random_hidden),
+        "verdict": check.verdict,
     }
 
 
 def of_deletion(found: causal.Deletion, about: Mapping[str, Any]) -> Result:
-    """The curve of the first word of a `Deletion`; ``about`` are the `settings` of its map."""
+    """The curve of the first word of a `Deletion`; ``about`` are its steps and the `settings` of its map.
+
+    No steps stand for the whole answer, by its sequence map.
+    """
     randoms = found.random_curves.shape[1]
     mean = found.random_curves[0].mean(0) if randoms else np.full(len(found.fractions), np.nan)
     low, high = found.random_range
     return {
         "kind": "deletion",
-        "about": {"steps": list(found.steps[0]), **about},
+        "about": dict(about),
         "how": found.how,
         "status": found.status[0],
         "fractions": _numbers(found.fractions),
@@ -70,6 +78,7 @@ def of_deletion(found: causal.Deletion, about: Mapping[str, Any]) -> Result:
         "chance": _number(found.random_auc[0].mean() if randoms else None),
         "p": _number(found.p[0]),
         "randoms": randoms,
+        "ties": _number(found.ties[0]),
         "verdict": found.verdicts[0],
     }
 
@@ -151,7 +160,8 @@ def _is_int(value: object) -> bool:
 
 
 def _number(value: float | np.floating | None) -> float | None:
-    return None if value is None or np.isnan(value) else float(f"{np.clip(value, -_FAR, _FAR):.6g}")
+    plain = None if value is None else jsonable(float(value))
+    return None if plain is None else float(f"{plain:.6g}")
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:

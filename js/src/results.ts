@@ -14,7 +14,13 @@ export interface Check {
   low: number | null;
   high: number | null;
   p: number | null;
+  /** The same where only the region, and only a random one, is left: p is small if few lose as little. */
+  kept_chance?: number | null;
+  kept_low?: number | null;
+  kept_high?: number | null;
+  kept_p?: number | null;
   randoms: number;
+  verdict?: string;
 }
 
 export interface Checks {
@@ -27,6 +33,7 @@ export interface Checks {
 /** Log-probabilities by the share of cells hidden, the map's largest first and in random orders; null: no top cells. */
 export interface Deletion {
   kind: "deletion";
+  /** No steps: the whole answer, by its sequence map. */
   about: { steps: number[] };
   how: string;
   status: string;
@@ -40,6 +47,8 @@ export interface Deletion {
   chance: number | null;
   p: number | null;
   randoms: number;
+  /** The share of the cells hidden last that were drawn from among cells of equal value. */
+  ties?: number | null;
   verdict: string;
 }
 

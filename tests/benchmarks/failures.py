@@ -21,7 +21,7 @@ import torch
 
 import dexar_widgets as dx
 from dexar_widgets import failures
-from dexar_widgets.failures.findings import LOST
+from dexar_widgets.causal.chance import NEEDS
 from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.faults import GHOST, SWATCH, TRIGGER
@@ -110,7 +110,7 @@ def spurious(name, planted, twin, n):
     tell("found in the planted model", failures.false_alarms(hits))
     tell("… where it would say the word (p ≥ .05)", failures.false_alarms(said))
     lost = np.concatenate([finding.table["suspect"] for finding in hits])
-    tell("the suspect costs the planted model 1 nat", rate((lost >= LOST).tolist()))
+    tell("the suspect costs the planted model 1 nat", rate((lost >= NEEDS).tolist()))
     tell("found in the twin, its own answer, any word", failures.false_alarms(own))
     tell("false alarm on the twin, the planted sentence", failures.false_alarms(forced))
     for method in ("dexar", *METHODS):

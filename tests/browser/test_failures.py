@@ -199,7 +199,7 @@ def measured(e: Explanation) -> str:
     windows = [[layer, layer + 1] for layer in range(len(e.layers) - 1)]
     found = [
         {"kind": "check", "about": {"region": [5, 5, 30, 30]}, "how": "mean", "checks": check},
-        {"kind": "deletion", "about": {"steps": steps} | settings} | chance | curve | lines,
+        {"kind": "deletion", "about": {"steps": []} | settings} | chance | curve | lines,
         {"kind": "knockout", "about": {"cut": ["image", "answer"]}, "depth": len(e.layers), "aligned": True}
         | {"windows": windows, "words": lost},
     ]
@@ -305,7 +305,7 @@ def test_top_cells_and_cuts_are_measured_where_they_are_asked_for(lab):
     view.root.get_by_role("button", name="Test the whole answer’s top cells").press("Enter")
     curve = view.root.locator(".failures svg.curve")
     curve.wait_for(timeout=60_000)
-    notebook.execute("found = dx.check(e, step=list(e.steps))")
+    notebook.execute("from dexar_widgets.causal import deletion; found = deletion(e, whole=True)")
     view.root.locator(".failures summary").click()
     rows = view.root.locator(".failures details tbody tr")
     own = [nats(text) for text in rows.locator("td:nth-child(2)").all_inner_texts()]

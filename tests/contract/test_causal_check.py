@@ -39,7 +39,8 @@ def test_a_check_and_its_random_regions_are_scored_as_one_image_at_a_time(varian
     found = dx.check(e, step=(1, 3), region=REGION, randoms=3, seed=5, batch_size=4)
     mask = np.zeros((40, 50), bool)
     mask[10:35, 5:30] = True
-    regions = [mask, *perturb.moved(mask, 3, seed=5)]
+    box = e.layout.grids[0].box
+    regions = [mask, *perturb.moved(mask, 3, seed=5, within=box)]
     steps = [1, 3]
     without = [score(e, hidden(PIXELS, region))[steps].sum() for region in regions]
     alone = [score(e, hidden(PIXELS, ~region))[steps].sum() for region in regions]
@@ -48,6 +49,9 @@ def test_a_check_and_its_random_regions_are_scored_as_one_image_at_a_time(varian
     assert found.log_prob == pytest.approx(score(e, PIXELS)[steps].sum(), abs=1e-4)
     assert np.ptp([*without, *alone]) > 1e-3  # regions differ, so the lines above can fail
     assert found.p == (1 + sum(found.log_prob - other >= found.drop for other in found.random_hidden)) / 4
+    assert found.kept_p == (1 + sum(other >= found.kept for other in found.random_kept)) / 4
+    left, top, right, bottom = box
+    assert found.area == pytest.approx(25 * 25 / ((right - left) * (bottom - top)))
 
 
 def test_without_a_step_a_check_is_of_the_whole_answer_and_checks_are_of_every_word_too():
@@ -81,7 +85,7 @@ def test_a_deletion_curve_is_that_of_plain_loops(variant):
     shares = [0, *sorted({round(share * count) for share in (0.1, 0.25, 0.5)})]
     assert np.allclose(found.fractions, np.array(shares) / count)
     draw = np.random.default_rng(3)
-    orders = [draw.permutation(count).tolist() for _ in range(2)]
+    noise, *orders = (draw.permutation(count).tolist() for _ in range(3))
     cells = {cell: maps.coverage(perturb.cells_mask(np.eye(count, dtype=bool)[cell].reshape(grid.rows, -1), grid), grid)
              for cell in range(count)}  # fmt: skip
     assert all(cell == np.argmax(cells[cell]) for cell in range(count))
@@ -97,7 +101,7 @@ def test_a_deletion_curve_is_that_of_plain_loops(variant):
 
     for row in (0, len(words) - 1):
         heat = e.sequence_map(**options) if row else e.heatmap(words[0], **options)
-        own = sorted(range(count), key=lambda cell, heat=heat: -heat.values.ravel()[cell])
+        own = sorted(range(count), key=lambda cell, heat=heat: (-heat.values.ravel()[cell], noise[cell]))
         assert np.allclose(found.curves[row], curve(own, words[row]), atol=2e-4)
         assert np.allclose(found.random_curves[row], [curve(order, words[row]) for order in orders], atol=2e-4)
     assert np.ptp(found.random_curves) > 1e-3
@@ -123,7 +127,8 @@ def test_another_methods_maps_give_their_own_top_cells():
     e = dx.compare(explained("llava"), methods=["attention", "integrated_gradients", "centre"])
     for method in ("attention", "centre"):
         found = dx.check(e, method=method, step=1, randoms=0, fractions=(0.25,))
-        top = np.argsort(-e.attributions[method].heatmap(1).values.ravel(), kind="stable")[:4]
+        noise = np.random.default_rng(0).permutation(16)  # the centre's cells are equal by fours
+        top = np.lexsort((noise, -e.attributions[method].heatmap(1).values.ravel()))[:4]
         mask = perturb.cells_mask(np.isin(np.arange(16), top).reshape(4, 4), e.layout.grids[0])
         assert found.method == method
         assert found.curves[0, 1] == pytest.approx(score(e, hidden(PIXELS, mask))[1], abs=1e-4)
@@ -234,12 +239,14 @@ def test_a_removed_object_gives_the_log_probability_of_explaining_the_redrawn_sc
     assert found.log_prob == pytest.approx(of(scene, scene.image), abs=1e-4)
     assert found.hidden == pytest.approx(drawn(inside), abs=1e-4)
     assert found.kept == pytest.approx(drawn(outside), abs=1e-4)
-    assert found.random_hidden == pytest.approx([drawn([i]) for i in outside], abs=1e-4)
-    assert found.random_kept == pytest.approx([drawn([j for j in range(3) if j != i]) for i in outside], abs=1e-4)
+    assert found.others == tuple(names[i] for i in outside)
+    assert found.other_hidden == pytest.approx([drawn([i]) for i in outside], abs=1e-4)
+    assert found.other_kept == pytest.approx([drawn([j for j in range(3) if j != i]) for i in outside], abs=1e-4)
+    assert (found.random_hidden, found.random_kept, found.p, found.kept_p) == ((), (), None, None)
     assert len({round(value, 5) for value in (found.log_prob, found.hidden, found.kept)}) == 3
     assert found.area == pytest.approx(scene.visible[inside].any(0).mean())
-    everything = dx.check(e, region=scene.masks[inside].any(0), how="scene", scene=scene, randoms=0)
-    assert everything.objects == found.objects and everything.random_hidden == ()
+    everything = dx.check(e, region=scene.masks[inside].any(0), how="scene", scene=scene)
+    assert everything.objects == found.objects and everything.hidden == pytest.approx(found.hidden, abs=1e-4)
 
 
 def test_the_only_object_has_no_other_to_compare_with_and_a_name_hides_what_is_seen(scene_and_answer):
@@ -247,7 +254,61 @@ def test_the_only_object_has_no_other_to_compare_with_and_a_name_hides_what_is_s
     alone = dx.lab.scene(7, objects=["red cat"])
     one = dx.explain(cases.shared("llava"), alone.image, "what?", answer="a b c")
     found = dx.check(one, region="cat", how="scene", scene=alone)
-    assert found.p is None and found.kept == pytest.approx(found.log_prob, abs=1e-4)
+    assert found.others == found.other_hidden == () and found.kept == pytest.approx(found.log_prob, abs=1e-4)
     named = dx.check(e, region="green star", scene=scene, randoms=2)
     star = [thing.name for thing in scene.spec.objects].index("star")
     assert named == dx.check(e, region=scene.visible[star], randoms=2)
+
+
+def test_chance_is_of_what_the_model_sees_of_a_wide_image():
+    """The processor crops 128×48 pixels to the middle 48×48: hiding others changes nothing, so they are no chance."""
+    wide = np.random.default_rng(2).integers(0, 256, (48, 128, 3), np.uint8)
+    e = dx.explain(cases.shared("llava"), wide, "what?", decoding=cases.SHORT)
+    assert e.layout.grids[0].box == pytest.approx((40, 0, 88, 48), abs=1)
+    found = dx.check(e, region=(45, 5, 60, 20))
+    assert np.abs(found.random_drops).min() > 1e-6
+    assert found.area == pytest.approx(15 * 15 / 48 / 48, rel=0.05)
+    with pytest.raises(ValueError, match="outside what the model sees"):
+        dx.check(e, region=(5, 5, 30, 30))
+
+
+def test_cells_of_equal_value_are_drawn_not_read_off_from_the_top():
+    e = dx.compare(explained("llava"), methods=["uniform", "centre"])
+    maps = e.attributions["centre"].maps.copy()
+    maps[:] = 0
+    maps[:, 0, 0] = 1  # one cell, and 15 that are equal
+    e = replace(e, attributions={"centre": replace(e.attributions["centre"], maps=maps)})
+    one, other = (dx.check(e, method="centre", step=1, randoms=1, fractions=(1 / 16, 0.5), seed=s) for s in (1, 2))
+    assert one.ties.tolist() == other.ties.tolist() == [7 / 8]
+    assert one.curves[0, :2] == pytest.approx(other.curves[0, :2], abs=1e-4)
+    assert abs(one.curves[0, 2] - other.curves[0, 2]) > 1e-4
+    with_scan_order = np.isin(np.arange(16), range(8)).reshape(4, 4)
+    rows = score(e, hidden(PIXELS, perturb.cells_mask(with_scan_order, e.layout.grids[0])))[1]
+    assert abs(one.curves[0, 2] - rows) > 1e-4
+
+
+def test_every_step_that_is_named_is_summed_and_only_the_whole_answer_has_the_sequence_map():
+    e = explained("llava")
+    own = {"head_filter": "none", "filler_filter": "none", "layers": [0, 1]}
+    options = own | {"randoms": 0, "fractions": (0.25, 0.5)}
+    named, every = dx.check(e, step=list(e.steps), **options), dx.check(e, **options)
+    whole = causal.deletion(e, whole=True, **options)
+    assert named.steps == whole.steps == (e.steps,)
+    assert whole.curves[0] == pytest.approx(every.curves[-1], abs=1e-4)
+    top = np.argsort(-e.heatmap(e.steps, **own).values.ravel())[:8]
+    mask = perturb.cells_mask(np.isin(np.arange(16), top).reshape(4, 4), e.layout.grids[0])
+    assert named.curves[0, -1] == pytest.approx(score(e, hidden(PIXELS, mask)).sum(), abs=1e-4)
+
+
+def test_a_window_of_all_layers_is_run_once(monkeypatch):
+    e = explained("llava")
+    run, score_cuts = [], engine.score_cuts
+
+    def scored(*given, layers, **options):
+        run.append(layers)
+        return score_cuts(*given, layers=layers, **options)
+
+    monkeypatch.setattr(engine, "score_cuts", scored)
+    depth = engine.cuttable_layers(e.model(), ("image", "answer"))
+    found = dx.check(e, cut=("image", "answer"), window=depth)
+    assert len(run[0]) == 2 and found.drop[:, 0].tolist() == found.total.tolist()

@@ -55,7 +55,7 @@ def test_a_check_is_the_difference_of_plain_forward_passes(vlm, explained):
     assert np.allclose([found.log_prob, found.hidden, found.kept], expected, atol=1e-4)
     assert abs(expected[0] - expected[1]) > 1e-3  # hiding does something, so the line above can fail
     assert found.drop == pytest.approx(expected[0] - expected[1], abs=1e-4)
-    assert found.area == pytest.approx(25 * 25 / (40 * 50))
+    assert found.area == pytest.approx(25 * 25 / (40 * 40))
     assert found.steps == (1, 2)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -145,6 +146,10 @@ def test_hiding_a_region_is_measured_as_by_check(explorer, browser):
         low, high = check.chance_range
         numbers = {"log_prob": check.log_prob, "hidden": check.hidden, "kept": check.kept}
         numbers |= {"chance": check.chance, "low": low, "high": high, "p": check.p, "randoms": 19}
+        kept_low, kept_high = check.kept_range
+        numbers |= {"kept_low": kept_low, "kept_high": kept_high, "kept_chance": check.kept_chance}
+        numbers |= {"kept_p": check.kept_p}
+        assert plain.pop("verdict") == check.verdict
         assert (plain.pop("word"), plain.pop("steps")) == (check.word, list(check.steps))
         assert plain == close(numbers)
 
@@ -193,8 +198,10 @@ def test_python_tests_the_whole_answers_top_cells_by_the_map_in_view(explorer, b
     explorer.deletion().result(60)
     expected = dx.check(explorer.explanation, method="random")
     result = shown(browser)[-1]
-    assert result["about"] == {"steps": list(e.steps), "method": "random"}
+    assert result["about"] == {"steps": [], "method": "random"}
     assert result["own"] == close(expected.curves[-1].tolist())
+    explorer.deletion(list(e.steps)).result(60)  # named one by one, their maps are summed
+    assert shown(browser)[-1]["about"]["steps"] == list(e.steps)
     explorer.method = "uniform"
     explorer.deletion(3).result(60)
     result = shown(browser)[-1]
@@ -249,6 +256,11 @@ def test_python_checks_what_is_selected_or_a_named_region(vlm):
     (selected,) = explorer.check().result(60)
     (named,) = explorer.check([1], "corner").result(60)
     assert selected == named == dx.check(e, step=1, region=(0, 0, 30, 30))
+    word = e.generation.words[1].text
+    (one,) = explorer.check(word, "corner").result(60)
+    assert one == dx.check(e, step=word, region=(0, 0, 30, 30))
+    with pytest.raises(ValueError, match=r"A mask has no outline .*dx\.checks"):
+        explorer.check([1], np.eye(*SCENE.shape[:2], dtype=bool))
     with pytest.raises(ValueError, match="named regions: 'corner'"):
         explorer.check([1], "edge")
     explorer.close()
@@ -402,3 +414,16 @@ def test_attention_rows_are_left_out_with_a_notice_where_flash_attention_hides_t
     assert asked["attention"] is kept
     assert (e.example.notices[-1].startswith("Attention rows were left out")) is not kept
     assert e.example.notices[0] == "Cropped." and e.example.source == "scene.png"
+
+
+@pytest.mark.slow
+def test_a_stored_dexar_does_not_stand_in_for_the_map_in_view(vlm):
+    e = dx.compare(vlm, SCENE, QUESTION, methods=["dexar", "uniform"])
+    assert "dexar" in e.attributions
+    explorer = dx.Explorer(e, head_filter="none")
+    found = explorer.deletion().result(60)
+    assert found.options["head_filter"] == explorer._results[-1]["about"]["head_filter"] == "none"
+    bare = replace(e, attributions={})
+    expected = causal.deletion(bare, whole=True, head_filter="none", vlm=vlm)
+    assert np.allclose(found.curves, expected.curves, atol=1e-4)
+    explorer.close()

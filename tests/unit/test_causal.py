@@ -1,13 +1,15 @@
 """The arithmetic of the causal check, by hand: what chance gives, areas and verdicts, what lies in a region."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from made import explanation_of, layout_of, tensor_of
+from made import attribution_of, explanation_of, layout_of, tensor_of
 
 import dexar_widgets as dx
 from dexar_widgets import causal
 from dexar_widgets.causal import chance, deletions, knockouts, scenes, scoring
-from dexar_widgets.types import Example, Word
+from dexar_widgets.types import Example, Grid, HeatMap, Word
 
 CHECK = causal.Check("cat", (1, 2), 0.25, "mean", -1.0, -4.0, -2.0, (-1.5, -1.0, -4.0, -0.5), (-3.0, -3.5, -2.5, -3.0))
 
@@ -38,13 +40,49 @@ def test_a_check_says_what_its_region_loses_beside_chance():
     assert CHECK.chance == 0.75
     assert CHECK.p == pytest.approx(2 / 5)
     assert CHECK.chance_range == pytest.approx((-0.5 + 0.075 * 0.5, 0.5 + 0.925 * 2.5))  # between the sorted numbers
-    assert "By chance 0.75 nats (-0.46 to 2.81) are lost, with 4 random regions of this shape: p = 0.4." in str(CHECK)
+    assert "By chance 0.75 nats (-0.46 to 2.81) are lost, with 4 random regions of this shape: p = 0.4;" in str(CHECK)
     assert CHECK._repr_html_() == f"<p>{CHECK}</p>"
+
+
+def test_all_but_the_region_is_held_against_random_regions_too_which_must_lose_less():
+    assert CHECK.kept_drop == 1.0
+    assert CHECK.random_kept_drops.tolist() == [2.0, 2.5, 1.5, 2.0]
+    assert (CHECK.kept_chance, CHECK.kept_p) == (2.0, 1 / 5)  # none loses as little
+    assert CHECK.kept_range == pytest.approx((1.5 + 0.075 * 0.5, 2.0 + 0.925 * 0.5))
+    assert "with only such a region left 2.00 nats (1.54 to 2.46) instead of 1.00: p = 0.2." in str(CHECK)
+    assert CHECK.to_pandas()["kept_drop"].tolist() == [1.0, 2.0, 2.5, 1.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "random", "how", "said"),
+    [
+        (-3.0, [-1.0] * 19, "mean", "depends on it"),
+        (-3.0, [-1.0] * 18 + [-3.5], "mean", "no more than chance"),  # p = .1
+        (-3.0, [-1.0] * 18, "mean", "too few random regions"),
+        (-3.0, [], "mean", "too few random regions"),
+        (-1.9, [-1.0] * 19, "mean", "hardly depends on it"),  # p = .05, and less than a nat
+        (-0.1, [-1.0] * 19, "mean", "hardly depends on it"),
+        (0.5, [-1.0] * 19, "blur", "what is there speaks against it"),
+        (0.5, [1.0] * 19, "blur", "no more than chance"),
+        (-np.inf, [-1.0] * 19, "mean", "depends on it"),
+        (-3.0, [], "scene", "depends on it"),
+        (0.5, [], "scene", "what is there speaks against it"),
+    ],
+)
+def test_a_verdict_needs_a_nat_and_what_chance_does_not_do(hidden, random, how, said):
+    found = causal.Check("cat", (1,), 0.25, how, -1.0, hidden, -2.0, tuple(random), tuple(random))
+    assert found.verdict == said
+
+
+def test_numbers_become_what_json_has():
+    found = chance.jsonable({"a": (np.float32(0.5), np.nan), "b": np.array([[1, 2]]), "c": -np.inf, "d": [None, "x"]})
+    assert found == {"a": [0.5, None], "b": [[1, 2]], "c": -1e6, "d": [None, "x"]}
 
 
 def test_a_check_without_random_regions_knows_no_chance():
     bare = causal.Check("cat", (1,), 0.25, "mean", -1.0, -4.0, -2.0)
     assert (bare.chance, bare.chance_range, bare.p) == (None, None, None)
+    assert (bare.kept_chance, bare.kept_range, bare.kept_p) == (None, None, None)
     assert "chance" not in str(bare)
     assert len(bare.to_pandas()) == 1
 
@@ -57,13 +95,19 @@ def test_a_checks_table_has_a_row_per_region():
     assert set(table["word"]) == {"cat"}
 
 
-def test_a_removed_object_is_named():
-    found = causal.Check("cat", (1,), 0.06, "scene", -1.0, -4.0, -2.0, (-1.0,), (-5.0,), ("red cat", "blue dog"))
+def test_a_removed_object_is_named_and_other_objects_are_no_chance():
+    others = {"others": ("gray cup", "green star"), "other_hidden": (-1.5, -1.0), "other_kept": (-5.0, -6.0)}
+    found = causal.Check("cat", (1,), 0.06, "scene", -1.0, -4.0, -2.0, objects=("red cat", "blue dog"), **others)
     assert "-4.00 without the red cat and the blue dog (3.00 nats lost), -2.00 with no other object" in str(found)
-    assert "with 1 other objects, each alone: p = 0.5." in str(found)
+    assert "Nats lost without each other object alone: 0.50 (gray cup), 0.00 (green star)." in str(found)
+    assert (found.p, found.chance, found.kept_p) == (None, None, None)
+    assert "chance" not in str(found) and "p =" not in str(found)
+    table = found.to_pandas()
+    assert table["region"].tolist() == ["red cat and blue dog", "gray cup", "green star"]
+    assert table["drop"].tolist() == [3.0, 0.5, 0.0] and table["kept"].tolist() == [-2.0, -5.0, -6.0]
 
 
-def curve(*rows, random=(), status=None, fractions=(0.0, 0.1, 0.5)):
+def curve(*rows, random=(), status=None, fractions=(0.0, 0.1, 0.5), ties=None):
     curves = np.array(rows, float)
     randoms = np.array(random, float) if len(random) else np.zeros((len(rows), 0, curves.shape[1]))
     return causal.Deletion(
@@ -73,6 +117,7 @@ def curve(*rows, random=(), status=None, fractions=(0.0, 0.1, 0.5)):
         curves=curves,
         random_curves=randoms,
         status=status or ("ok",) * len(rows),
+        ties=np.zeros(len(rows)) if ties is None else np.array(ties),
         method="dexar",
         how="mean",
     )
@@ -106,6 +151,8 @@ def test_a_verdict_weighs_the_area_against_random_orders_and_names_what_has_none
     assert found.p[0] == pytest.approx(1 / 20) and np.isnan(found.p[4])
     assert "“e”: its map is silenced, so it has no top cells." in str(found)
     assert str(found) == repr(found) and found._repr_html_().count("<li>") == 6
+    assert "drawn from equals" not in str(found)
+    assert "(40% of the cells were drawn from equals)." in str(curve([-1.0, -3.0, -4.0], ties=[0.4]))
     few = curve([-1.0, -3.0, -4.0], random=[random[0][:18]])
     assert few.verdicts == ("too few random orders",)
     assert curve([-1.0, -3.0, -4.0]).verdicts == ("too few random orders",)
@@ -168,14 +215,23 @@ def test_a_knock_outs_table_and_sentence_say_where_most_is_lost():
         total=np.array([3.0, 4.0]),
         visual=np.array([[0.1, 0.5, 0.2, 0.0], [0.1, 0.9, 0.2, 0.3]]),
     )
+    assert str(found).startswith("Nats lost when the answer cannot read the image, in all 4 layers")
     assert "“cat”: 3.00; 2.00 in layers 1–2." in str(found) and "“a cat”: 4.00; 0.30 in layers 2–3." in str(found)
     assert "<th>1–2</th>" in found._repr_html_() and "<td>0.00</td>" in found._repr_html_()
     table = found.to_pandas()
     assert table["first_layer"].tolist() == [0, 1, 2] * 2 and table["last_layer"].tolist() == [1, 2, 3] * 2
+    assert table["layers"].tolist() == ["0–1", "1–2", "2–3"] * 2
     assert table["drop"].tolist() == [0.1, 2.0, 0.4, -0.001, 0.2, 0.3]
     assert table["visual"].tolist() == [0.5, 0.5, 0.2, 0.9, 0.9, 0.3]
     assert table["total"].tolist() == [3.0] * 3 + [4.0] * 3
     assert set(table["source"]) == {"image"} and set(table["target"]) == {"answer"}
+
+
+def test_a_window_with_a_gap_is_told_layer_by_layer_and_where_nothing_is_lost_none_is_the_most():
+    numbers = {"log_prob": np.array([-0.5]), "drop": np.array([[-0.2]]), "total": np.array([-0.1])}
+    found = causal.Knockout(("cat",), ((1,),), ("image", "answer"), 4, np.array([[0, 2]]), visual=None, **numbers)
+    assert found.to_pandas()["layers"].tolist() == ["0, 2"]
+    assert "“cat”: -0.10; -0.20 at most, in any window." in str(found)
 
 
 def made(words=None, **changes):
@@ -206,7 +262,9 @@ def test_an_object_is_named_by_its_index_its_class_or_its_colour_and_class():
         assert list(removed.indices) == wanted and len(wanted) == expected
         assert (removed.mask == scene.visible[wanted].any(0)).all()
         assert sorted([*removed.indices, *removed.others]) == [0, 1, 2]
-    assert scenes.removal(e, scene, 2).objects == (names[2],)
+    removed = scenes.removal(e, scene, 2)
+    assert removed.names(removed.indices) == (names[2],)
+    assert removed.names(removed.others) == tuple(names[:2])
 
 
 def test_what_lies_in_a_region_is_what_it_covers_at_least_half_of():
@@ -218,7 +276,7 @@ def test_what_lies_in_a_region_is_what_it_covers_at_least_half_of():
         covered = scene.visible[0][: int(np.ceil(middle))].sum() / scene.visible[0].sum()
         assert (covered >= 0.5) == inside
         if inside:
-            assert scenes.removal(e, scene, region).objects == (names[0],)
+            assert list(scenes.removal(e, scene, region).indices) == [0]
         else:
             with pytest.raises(ValueError, match=f"No object lies in the region.*{names[0]} 4"):
                 scenes.removal(e, scene, region)
@@ -269,8 +327,49 @@ def test_a_scene_or_an_object_that_is_not_there_is_refused(region, how, given, w
         ({"head_filter": "all"}, "head_filter='all'"),
         ({"fractions": (2.0,)}, "shares of the 4 cells"),
         ({"step": 9}, "no explained step"),
+        ({"region": (0, 0, 2, 2), "heads": np.array([[0, 0], [0, 0]])}, "with a region takes no heads="),
+        ({"region": "cat", "how": "scene", "randoms": 3}, 'how="scene" takes no randoms='),
+        ({"region": "cat", "how": "scene", "seed": 3}, 'how="scene" takes no randoms='),
     ],
 )
 def test_an_option_of_another_check_or_a_wrong_one_is_refused_before_a_model_is_asked(options, words):
     with pytest.raises(ValueError, match=words):
         dx.check(made(), **options)
+
+
+def test_options_that_shape_dexars_map_are_refused_with_maps_that_are_made_already():
+    e = made()
+    e = replace(e, attributions={"attention": attribution_of(e, "attention"), "dexar": attribution_of(e, "dexar")})
+    for options in ({"layers": [0]}, {"head_filter": "none"}, {"heads": np.array([[0, 0]])}, {"preset": "released"}):
+        with pytest.raises(ValueError, match=f"'attention' are made already and take no {next(iter(options))}="):
+            dx.check(e, method="attention", **options)
+
+
+def test_dexars_map_is_the_explanations_own_also_where_another_is_stored():
+    e = made()
+    stored = replace(e, attributions={"dexar": attribution_of(e, "dexar")})
+    for method in (None, "dexar"):
+        one, last = deletions._maps(stored, [(0,)], method, {"head_filter": "none"}, last=True)
+        assert np.array_equal(one.values, e.heatmap(0, head_filter="none").values)
+        assert np.array_equal(last.values, e.sequence_map(head_filter="none").values)
+
+
+def test_the_share_of_ties_is_that_of_the_hidden_cells_which_others_equal():
+    heat = made().heatmap(0)
+    values = np.array([[3, 0, 1], [0, 0, 0]], np.float32)
+    heat = HeatMap(values, replace(heat.grid, rows=2, cols=3), "dexar", (0,), {}, "ok")
+    shares = [deletions._ties(heat, count) for count in (1, 2, 3, 4, 6)]
+    assert shares == pytest.approx([0, 0, 1 / 3, 2 / 4, 0])
+    assert np.isnan(deletions._ties(replace(heat, status="silenced"), 2))
+
+
+CROPPED = Grid(2, 2, (1.0, 0.0, 7.0, 6.0), (8, 6))
+
+
+def test_a_region_that_the_model_does_not_see_is_refused():
+    e = made()
+    e = replace(e, layout=replace(e.layout, grids=(CROPPED,)))
+    with pytest.raises(ValueError, match=r"outside what the model sees: .* crops the image to \(1, 0, 7, 6\)"):
+        dx.check(e, region=(7, 0, 8, 6))
+    with pytest.raises(ValueError, match="over all that the model sees"):
+        dx.check(e, region=(0, 0, 7, 6))

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import dexar_widgets as dx
 from dexar_widgets import causal, cli
+from dexar_widgets.cli import check as cli_check
 from dexar_widgets.engine import Decoding
 from dexar_widgets.widgets import html
 
@@ -286,8 +287,10 @@ def test_check_tells_what_the_library_measures(model: str, picture: Path, capsys
     vlm = dx.load(model)
     e = dx.explain(vlm, picture, "what?", answer="a b")
     found = dx.check(e, step="b", region=(0, 0, 30, 40), vlm=vlm)
-    for name in ("log_prob", "hidden", "kept", "drop", "chance", "p", "random_hidden", "random_kept", "chance_range"):
+    names = ["log_prob", "hidden", "kept", "drop", "chance", "p", "random_hidden", "random_kept", "chance_range"]
+    for name in [*names, "kept_drop", "kept_chance", "kept_range", "kept_p"]:
         assert told[name] == pytest.approx(getattr(found, name), abs=1e-5)
+    assert told["verdict"] == found.verdict
     assert len(told["random_hidden"]) == 19
     assert (told["word"], told["area"]) == ("b", 0.5)
 
@@ -350,7 +353,7 @@ def test_check_with_a_cut_tells_the_loss_by_window(
             assert one[name] == pytest.approx(values, abs=1e-5)
     assert check(model, picture, "--cut", "prompt:answer", "--layers", "0,2", "--word", "b") == 0
     out = capsys.readouterr().out
-    assert "nats lost when answer cannot read prompt" in out and out.splitlines()[2].split() == ["all", "0,2"]
+    assert "nats lost when the answer cannot read the prompt" in out and out.splitlines()[2].split() == ["all", "0,2"]
 
 
 def test_check_reads_a_mask_and_says_a_sentence(
@@ -361,8 +364,46 @@ def test_check_reads_a_mask_and_says_a_sentence(
     Image.fromarray(mask).save(tmp_path / "mask.png")
     assert check(model, picture, "--step", "-1", "--mask", tmp_path / "mask.png", "--how", "blur") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "25% of the image, blur" in out
-    assert "the region" in out.split(" so ")[1]
+    assert "12% of the image, blur" in out  # the model sees the columns from 10 to 50, the mask covers five of them
+    vlm = dx.load(model)
+    found = dx.check(dx.explain(vlm, picture, "what?", answer="a b"), step=-1, region=mask > 0, how="blur", vlm=vlm)
+    side = "less" if found.drop >= 0 else "more"
+    times = f"{np.exp(abs(found.drop)):,.1f}"
+    assert out.split(" so ")[1] == f"{found.verdict} ({times} times {side} likely without the region)"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        (-13.0, "depends on it (162,755 times less likely without the region)"),
+        (-1.5, "hardly depends on it (1.6 times less likely without the region)"),
+        (1.0, "what is there speaks against it (7.4 times more likely without the region)"),
+    ],
+)
+def test_the_sentence_of_a_check_is_its_verdict_and_how_much_less_likely_the_word_is(hidden: float, said: str) -> None:
+    found = causal.Check("cup", (0,), 0.1, "mean", -1.0, hidden, -2.0, (-1.0,) * 19, (-3.0,) * 19)
+    assert cli_check._so(found) == said
+
+
+def test_numbers_that_there_are_not_and_infinite_ones_are_plain_json() -> None:
+    impossible = causal.Check("cup", (0,), 0.1, "mean", -1.0, -np.inf, -2.0)
+    told = cli_check._record([impossible], alone=True)
+    assert (told["hidden"], told["drop"], told["p"]) == (-1e6, 1e6, None)
+    json.dumps(told, allow_nan=False)
+
+
+def test_a_masks_noise_is_no_region(model: str, picture: Path, tmp_path: Path) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[3:31, 7:22] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=50)
+    assert 0 < np.asarray(Image.open(tmp_path / "mask.jpg"))[mask == 0].max() < 128
+    assert (cli_check._mask(tmp_path / "mask.jpg") == (mask > 0)).all()
+
+
+def test_what_has_no_p_tells_none(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(model, picture, "--randoms", "0") == 0
+    out = capsys.readouterr().out
+    assert "too few random orders" in out and "nan" not in out and "p " not in out.split("mean, and in random order")[1]
 
 
 @pytest.mark.parametrize(
@@ -377,6 +418,8 @@ def test_check_reads_a_mask_and_says_a_sentence(
         (("--cut", "image:answer", "--layers", "7"), "layer 7"),
         (("--cut", "image:answer", "--word", "cup"), "'cup' is not in the answer"),
         (("--layers", "7"), "layer 7"),
+        (("--cut", "image:answer", "--how", "blur", "--randoms", "19"), "--cut takes no --how, no --randoms"),
+        (("--cut", "image:answer", "--seed", "0"), "--cut takes no --seed"),
     ],
 )
 def test_a_wrong_check_is_one_line(

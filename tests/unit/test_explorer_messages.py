@@ -108,6 +108,7 @@ def test_parts_are_kept_a_few_at_a_time(explorer, browser, monkeypatch):
         ({"dexar": 2, "id": "q", "kind": "deletion", "steps": [0], "how": 3}, "needs 'how', of type str"),
         ({"dexar": 2, "id": "q", "kind": "deletion", "steps": [0], "view": [1]}, "needs 'view', of type dict"),
         ({"dexar": 2, "id": "q", "kind": "deletion", "steps": [0]}, "no model in memory"),
+        ({"dexar": 2, "id": "q", "kind": "deletion", "steps": []}, "no model in memory"),
         ({"dexar": 2, "id": "q", "kind": "knockout"}, "needs 'cut', of type list"),
         ({"dexar": 2, "id": "q", "kind": "knockout", "cut": "image"}, "needs 'cut', of type list"),
         ({"dexar": 2, "id": "q", "kind": "knockout", "cut": ["image", "answer"]}, "no model in memory"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -120,12 +121,13 @@ def test_a_curve_that_there_is_not_has_no_numbers():
         curves=curves,
         random_curves=np.zeros((1, 0, 2)),
         status=("silenced",),
+        ties=np.array([np.nan]),
         method="dexar",
         how="mean",
     )
     found = results.of_deletion(silenced, {"method": "dexar"})
     assert found["own"] == found["mean"] == found["low"] == [None, None]
-    assert (found["lost"], found["chance"], found["p"], found["randoms"]) == (None, None, None, 0)
+    assert (found["lost"], found["chance"], found["p"], found["randoms"], found["ties"]) == (None, None, None, 0, None)
     json.dumps(found, allow_nan=False)
 
 
@@ -134,6 +136,35 @@ def test_a_check_without_random_regions_has_no_chance_level():
     (plain,) = results.of_checks("the cat", [check])["checks"]
     assert (plain["log_prob"], plain["hidden"]) == (-1.23457, -1e6)
     assert (plain["chance"], plain["low"], plain["high"], plain["p"], plain["randoms"]) == (None, None, None, None, 0)
+    assert [plain[name] for name in ("kept_chance", "kept_low", "kept_high", "kept_p")] == [None] * 4
+    assert plain["verdict"] == "too few random regions"
+
+
+def test_a_check_tells_what_chance_does_to_what_is_left_and_its_verdict():
+    check = causal.Check("a", (0,), 0.1, "mean", -1.0, -4.0, -2.0, (-1.5,) * 19, (-3.0,) * 18 + (-2.0,))
+    (plain,) = results.of_checks([0, 0, 1, 1], [check])["checks"]
+    numbers = [plain[name] for name in ("kept_chance", "kept_low", "kept_high", "kept_p")]
+    assert numbers == pytest.approx([37 / 19, *check.kept_range, 2 / 20], rel=1e-5)
+    assert plain["verdict"] == "depends on it"
+    json.dumps(plain, allow_nan=False)
+
+
+def test_results_of_a_cell_and_of_a_job_at_once_are_both_kept(explorer):
+    """A finished job writes while a cell's show() is between reading what there is and writing it."""
+    job = threading.Thread(target=lambda: explorer._keep(E, {"kind": "knockout", "about": {"cut": ["a", "b"]}}))
+    joined = results.joined
+
+    def slow(kept, new):
+        if new and new[0]["kind"] == "finding":
+            job.start()
+            job.join(0.5)  # it has to wait
+        return joined(kept, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "joined", slow)
+        explorer.show(finding())
+        job.join(10)
+    assert sorted(one["kind"] for one in explorer._results) == ["finding", "knockout"]
 
 
 def test_the_settings_of_a_map_are_those_of_the_view():

@@ -22,24 +22,28 @@ NAN = float("nan")
 # ---- rules -----------------------------------------------------------------------------------------------------
 
 
+SPURIOUS = {"said": 1.0, "suspect": 3.0, "p": 0.05, "randoms": 19, "named": 0.5}
+
+
 @pytest.mark.parametrize(
-    ("said", "suspect", "chance_high", "named", "expected"),
+    ("given", "expected"),
     [
-        (1.0, 3.0, 0.2, 0.5, "spurious"),
-        (1.0, 3.0, 0.2, NAN, "spurious"),  # nothing in the scene is what it names
-        (1.0, 1.0, 0.2, 0.5, "spurious"),  # 1 nat is enough
-        (1.0, 0.99, 0.2, 0.5, "clear"),
-        (1.0, 3.0, 3.0, 0.5, "chance"),  # it must exceed what chance costs
-        (1.0, 3.0, 0.2, 3.0, "named"),  # and what the named object costs
-        (1.0, 3.0, NAN, 0.5, "chance unknown"),
-        (0.05, 3.0, 0.2, 0.5, "spurious"),
-        (0.049, 3.0, 0.2, 0.5, "not said"),
+        ({}, "spurious"),
+        ({"named": NAN}, "spurious"),  # nothing in the scene is what it names
+        ({"named": NAN, "known": False}, "depends"),  # nobody said what it names
+        ({"suspect": 1.0}, "spurious"),  # 1 nat is enough
+        ({"suspect": 0.99}, "clear"),
+        ({"p": 0.051}, "chance"),
+        ({"p": 0.051, "known": False}, "chance"),
+        ({"named": 3.0}, "named"),
+        ({"p": 1 / 19, "randoms": 18}, "chance unknown"),  # so few cannot tell
+        ({"p": NAN, "randoms": 0}, "chance unknown"),
+        ({"said": 0.05}, "spurious"),
+        ({"said": 0.049}, "not said"),
     ],
 )
-def test_a_word_is_spurious_if_the_suspect_costs_a_nat_more_than_chance_and_than_what_it_names(
-    said, suspect, chance_high, named, expected
-):
-    assert causes.verdict(said=said, suspect=suspect, chance_high=chance_high, named=named) == expected
+def test_a_word_is_spurious_if_the_suspect_costs_a_nat_more_than_chance_and_than_what_it_names(given, expected):
+    assert causes.verdict(**(SPURIOUS | given)) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,8 @@ def test_a_words_verdict_sets_the_intervention_against_the_map(given, expected):
         (0.9, 1.0, 0.0, "relayed through the prompt"),
         (0.0, 0.0, 1.0, "relayed through the prompt"),
         (0.9, 0.9, 0.9, "either way"),
+        (NAN, 0.9, 1.0, "relayed through the prompt"),
+        (0.9, NAN, 0.9, "a way not known"),
     ],
 )
 def test_the_way_of_the_image_is_the_cut_that_costs_a_nat(answer, prompt, relay, expected):
@@ -113,9 +119,9 @@ def test_the_maps_verdict_is_a_log_ratio_and_below_zero_towards_the_suspect():
 # ---- spurious, with a scorer that is a formula -------------------------------------------------------------------
 
 
-def explained(image, pieces, **changes):
+def explained(image, pieces, *, box=None, **changes):
     height, width, _ = image.shape
-    e = build(grid=(6, 6), size=(width, height), pieces=pieces)
+    e = build(grid=(6, 6), size=(width, height), pieces=pieces, box=box)
     said = replace(e.generation, words=words_of(pieces))  # punctuation is a word of its own
     return replace(e, example=replace(e.example, image=image), generation=said, **changes)
 
@@ -178,6 +184,113 @@ def test_what_chance_costs_as_well_is_not_spurious(monkeypatch):
     scored_by(monkeypatch, causes, lambda picture: [-0.1, -0.1 - 200 * (picture != GREY).any(-1).mean()])
     found = failures.spurious(cat(), LEFT, step="cat", vlm="none")
     assert found.table["verdict"].tolist() == ["chance"] and not found.found
+
+
+def costing(monkeypatch, *costs):
+    """The word " cat" loses so many nats: on the image, without the suspect, on each random region, without the named.
+
+    Returns where each picture differs from the image.
+    """
+    left, differs = iter(costs), []
+
+    def formula(picture):
+        differs.append((picture != SPLIT).any(-1))
+        return [-0.1, -0.1 - next(left, 0)]
+
+    scored_by(monkeypatch, causes, formula)
+    return differs
+
+
+SPLIT = np.where(np.random.default_rng(1).random((60, 60, 3)) < 0.5, 90, 110).astype(np.uint8)  # no pixel is the mean
+
+
+def test_fewer_than_19_random_regions_find_nothing_spurious(needs_left):
+    found = failures.spurious(cat(), LEFT, step="cat", named=RIGHT, randoms=5, vlm="none")
+    assert found.table[["verdict", "randoms"]].to_numpy().tolist() == [["chance unknown", 5]] and not found.found
+    assert "fewer than 19 random ones do not tell what chance costs" in found.text
+
+
+def test_one_random_region_of_19_that_costs_as_much_is_chance(monkeypatch):
+    elsewhere = []
+
+    def formula(picture):
+        if changed(picture, LEFT) > 0.5:
+            return [-0.1, -4.1]
+        elsewhere.extend([picture] * int((picture != GREY).any()))
+        return [-0.1, -5.1 if len(elsewhere) == 1 else -0.1]
+
+    scored_by(monkeypatch, causes, formula)
+    found = failures.spurious(cat(), LEFT, step="cat", named=RIGHT, vlm="none")
+    row = found.table.iloc[0]
+    assert row["p"] == pytest.approx(2 / 20) and row["verdict"] == "chance" and not found.found
+    assert row["chance_high"] < 4  # between the largest two, which decides nothing
+
+
+def test_on_a_photograph_a_word_of_which_nobody_says_what_it_names_depends_on_the_suspect(needs_left):
+    found = failures.spurious(cat(), LEFT, vlm="none")
+    assert found.table.set_index("word")["verdict"].to_dict() == {"a": "clear", "cat": "depends"}
+    assert not found.found and found.marks["notes"] == []
+    assert "“cat” loses" in found.text and "it depends on the region; give named=" in found.text
+    assert "None of" not in found.text
+
+
+@pytest.mark.parametrize("box", [None, (6.0, 12.0, 60.0, 48.0)])
+def test_random_regions_are_as_large_as_what_is_hidden_and_miss_what_is_named_and_what_is_cropped(monkeypatch, box):
+    differs = costing(monkeypatch, 0, 4)
+    suspect, named = [10, 20, 30, 30], [20, 20, 40, 30]  # the right half of the suspect is the named object's
+    e = explained(SPLIT, [" a", " cat"], box=box)
+    found = failures.spurious(e, suspect, step="cat", named=named, vlm="none")
+    assert found.table[["randoms", "wanted", "verdict"]].to_numpy().tolist() == [[19, 19, "spurious"]]
+    hidden, regions = differs[1], differs[2:21]
+    assert hidden.sum() == 100 and hidden[20:30, 10:20].all()
+    assert [region.sum() for region in regions] == [100] * 19 and len({region.tobytes() for region in regions}) == 19
+    assert not any(region[20:30, 20:40].any() for region in regions)
+    left, top, right, bottom = map(int, box or (0, 0, 60, 60))
+    assert all(region[top:bottom, left:right].sum() == 100 for region in regions)
+
+
+def test_where_the_named_object_lies_under_most_regions_few_are_found_and_it_is_said(monkeypatch):
+    costing(monkeypatch, 0, 4)
+    e = explained(SPLIT, [" a", " cat"])
+    found = failures.spurious(e, [0, 0, 60, 20], step="cat", named=[0, 25, 60, 45], vlm="none")
+    row = found.table.iloc[0]
+    assert row["randoms"] < 19 == row["wanted"] and row["verdict"] == "chance unknown"
+    assert f"no more than {row['randoms']} of 19 were found that miss the named object" in found.text
+
+
+def test_a_words_chance_does_not_depend_on_the_other_words(monkeypatch):
+    scene = at_sea()
+    scored_by(monkeypatch, causes, lambda picture: [-9 * (picture != scene.image).any(-1).mean()] * 11)
+    e, box = explained(scene.image, CAPTION), [0, 60, 20, 90]
+    every = failures.spurious(e, box, scene=scene, vlm="none").table.set_index("word")
+    alone = failures.spurious(e, box, step="boat", scene=scene, vlm="none").table.set_index("word")
+    pd.testing.assert_series_equal(every.loc["boat"], alone.loc["boat"])
+
+
+@pytest.mark.parametrize(("first", "said", "expected"), [(-2.0, 0.135, "spurious"), (-3.2, 0.041, "not said")])
+def test_a_word_of_two_tokens_is_said_if_each_of_them_is(monkeypatch, first, said, expected):
+    scored_by(monkeypatch, causes, lambda picture: [first, -2.0 - 4 * changed(picture, LEFT)])
+    found = failures.spurious(explained(GREY, [" uni", "corn"]), LEFT, named=RIGHT, vlm="none").table
+    assert found["verdict"].tolist() == [expected] and found["said"].tolist() == pytest.approx([said], abs=1e-3)
+    assert found["log_prob"].tolist() == pytest.approx([first - 2])
+
+
+@pytest.mark.parametrize(
+    ("cell", "named", "said"),
+    [
+        ((2, 0), None, "DEX-AR points to the region (log ratio"),
+        ((0, 3), None, "DEX-AR points away from the region (log ratio inf against the whole image)"),
+        ((0, 3), RIGHT, "DEX-AR shows nothing here."),
+        (slice(None), None, "DEX-AR points nowhere in particular (log ratio 0.00 against the whole image)"),
+        (slice(None), RIGHT, "DEX-AR points to the named object as much as to the region (log ratio 0.00)"),
+    ],
+)
+def test_where_the_map_points_is_said_as_it_is(monkeypatch, needs_left, cell, named, said):
+    e = cat()
+    towards = np.zeros((6, 6), np.float32)
+    towards[cell] = 1
+    monkeypatch.setattr(causes, "values_of", lambda *_: {"dexar": towards})
+    assert said in failures.spurious(e, LEFT, step="cat", named=named, vlm="none").text
 
 
 def test_the_maps_verdict_is_told_for_every_method_and_decides_nothing(needs_left):
@@ -324,6 +437,8 @@ def test_words_name_objects_by_marks_by_name_by_number_and_by_group():
     other = explained(scene.image, [" the", " cats", " an", " orange", " animals", " boat"])
     assert suspects.content_of(other, scene) == ((1,), (2, 3), (4,), (5,))
     named = [suspects.named_by_word(other, scene, word) for word in ((1,), (2, 3), (4,), (5,))]
+    for text in ("a red cat", "The red cat", "red cat."):
+        assert suspects.named_of(e, text, scene, "mean").what == "the red cat"
     sizes = [0 if thing is None else thing.what.count("the ") for thing in named]
     assert sizes == [2, 1, 3, 0]
 
@@ -357,7 +472,7 @@ def test_a_patch_of_high_norm_that_draws_attention_for_nothing_is_a_register(mon
     )
     assert found.table["word"].tolist() == ["a", "red", "suitcase"]
     assert found.text.startswith("1 of 20 patches is a register: row 1, column 1")
-    assert "with 5 other plain patches in its place" in found.text
+    assert "no word needs what it shows; with 5 other plain patches in its place" in found.text
 
 
 def test_a_patch_that_a_word_needs_is_used_and_only_it_is_replaced(monkeypatch):
@@ -404,6 +519,23 @@ def test_several_patches_of_high_norm_are_also_replaced_together(monkeypatch):
     assert "All patches of high norm together are used: “a” changes by 2.00 nats." in found.text
 
 
+def test_what_is_put_in_a_patches_place_is_no_candidate_and_all_of_high_norm_are_replaced_together(monkeypatch):
+    e = with_register()
+    plain = np.argsort(registers.detail_of(e))[:4].tolist()
+    norms = e.patch_norm.copy()
+    norms[e.layout.tokens_of(0)[plain]] = [70, 69, 68, 67]
+    e = replace(e, patch_norm=norms)
+    monkeypatch.setattr(patches, "MOST", 2)
+    found = patches._candidates(e)
+    assert found.cells == plain[:2] and set(plain) <= set(found.every)
+    assert not set(patches._sources(found, 99, 0).tolist()) & set(found.every)
+    scored_by(monkeypatch, patches, lambda _picture: [-0.5] * 4)
+    told = failures.registers(e, vlm="none")
+    together = told.table[told.table["cell"] == -1]["norm"]
+    assert together.tolist() == pytest.approx([found.norm[found.high].mean()] * 3) and found.high.sum() > 2
+    assert f"{len(found.every) - 2} more candidates were not examined one by one." in told.text
+
+
 def test_no_candidate_is_a_finding_too(monkeypatch):
     e = with_register(0.05)
     flat = np.where(np.isnan(e.patch_norm), np.nan, 10).astype(np.float32)
@@ -442,8 +574,21 @@ def silent_at(*steps):
 @pytest.fixture
 def cut(monkeypatch):
     """Knock-outs that cost " red" 2 nats where the answer's rows read the image, " sky" where the prompt does."""
-    costs = {("image", "answer"): [0, 2, 0, 0], ("image", "prompt"): [0, 0, 0, 2], ("prompt", "answer"): [0, 0, 0, 0]}
-    monkeypatch.setattr(words, "_totals", lambda _e, which, *_: np.array(costs[which], float))
+    costs = {"image_answer": [0, 2, 0, 0], "image_prompt": [0, 0, 0, 2], "prompt_answer": [0, 0, 0, 0]}
+    cutting(monkeypatch, costs)
+
+
+def cutting(monkeypatch, costs=None, why=()):
+    """Knock-outs that cost each word so many nats; None: nothing."""
+    names = ("image_answer", "image_prompt", "prompt_answer")
+    monkeypatch.setattr(
+        words,
+        "_cuts",
+        lambda _e, some, *_: (
+            {name: np.array((costs or {}).get(name, [0] * len(some)), float) for name in names},
+            list(why),
+        ),
+    )
 
 
 def test_silenced_words_are_those_that_the_image_decides_though_the_map_is_empty(monkeypatch, cut):
@@ -470,7 +615,7 @@ def test_silenced_words_are_those_that_the_image_decides_though_the_map_is_empty
 def test_words_that_name_objects_and_depend_on_no_scene_are_blind(monkeypatch):
     scene = at_sea()
     e = explained(scene.image, [" a", " white", " boat", " dog"])
-    monkeypatch.setattr(words, "_totals", lambda _e, _cut, some, *_: np.zeros(len(some)))
+    cutting(monkeypatch)
 
     def formula(picture):
         same = (picture == scene.image).all()
@@ -480,15 +625,61 @@ def test_words_that_name_objects_and_depend_on_no_scene_are_blind(monkeypatch):
     found = failures.silenced(e, scene=scene, others=6, vlm="none")
     assert seen == [7]
     verdicts = found.table.set_index("word")["verdict"].to_dict()
-    assert verdicts["boat"] == verdicts["dog"] == "blind" and verdicts["white"] in ("seen", "silenced")
+    assert verdicts == {"a": "filler", "white": "seen", "boat": "blind", "dog": "blind"}
     assert "0.50 nats on 6 other scenes (0.50 to 0.50)" in found.text
-    assert {note["tag"] for note in found.marks["notes"]} <= {"other", "silenced"}
+    assert [(note["word"], note["tag"]) for note in found.marks["notes"]] == [("boat", "other"), ("dog", "other")]
+
+
+def test_a_word_that_one_other_scene_of_eight_costs_a_nat_is_not_blind(monkeypatch):
+    scene, seen = at_sea(), []
+    cutting(monkeypatch)
+
+    def formula(picture):
+        seen.append(picture)
+        return [-0.1, -0.1 - 1.05 * (len(seen) == 5) - 0.9 * (len(seen) == 6)]
+
+    scored_by(monkeypatch, words, formula)
+    row = failures.silenced(explained(scene.image, [" a", " boat"]), scene=scene, vlm="none").table.iloc[1]
+    assert (row["verdict"], row["pictures"]) == ("filler", 8)
+    assert row["image_low"] == 0 and row["image_high"] == pytest.approx(1.05)
+
+
+def test_a_word_of_weight_zero_that_has_a_map_is_seen_and_that_it_does_not_count_is_said(monkeypatch):
+    def change(values, is_image):
+        silent_at(0)(values, is_image)
+        values[1, 0, 0, 0] = 50  # text wins the step by a single head; the others still make a map
+
+    e = build(grid=(3, 4), size=(40, 30), pieces=[" a", " red", " sky"], change=change)
+    assert [(one.step, one.empty_map) for one in e.silenced()] == [(0, True), (1, False)]
+    cutting(monkeypatch)
+
+    def formula(picture):
+        gone = float((picture == picture[0, 0]).all())
+        return [-0.1 - 2 * gone, -0.1 - 3 * gone, -0.1 - 3 * gone]
+
+    scored_by(monkeypatch, words, formula)
+    found = failures.silenced(e, vlm="none")
+    assert found.table["map"].tolist() == ["silent", "weightless", "lit"]
+    assert found.table["verdict"].tolist() == ["silenced", "seen", "seen"]
+    assert "“a” loses 2.00" in found.text and "“red” loses" not in found.text
+    assert "with weight 0: the map does not count in the answer's for “red”." in found.text
+
+
+def test_cuts_that_cannot_be_made_leave_the_verdict_to_the_image_and_the_text_says_why(monkeypatch):
+    e = build(grid=(3, 4), size=(40, 30), pieces=[" a", " red"], change=silent_at(0, 1))
+    unknown = {name: [NAN, NAN] for name in ("image_answer", "image_prompt", "prompt_answer")}
+    cutting(monkeypatch, unknown, ["Flash attention takes no such mask."])
+    scored_by(monkeypatch, words, lambda picture: [-0.1, -0.1 - 3 * float((picture == picture[0, 0]).all())])
+    found = failures.silenced(e, vlm="none")
+    assert found.table["verdict"].tolist() == ["filler", "silenced"]
+    assert "“red” loses 3.00 nats without the image, and has no map: a way not known." in found.text
+    assert found.text.endswith("Not every way of the image could be cut: Flash attention takes no such mask.")
 
 
 def test_a_colour_that_its_article_tells_is_not_blind(monkeypatch):
     scene = dx.lab.scene(3, objects=["orange cat"], size=96)
     e = explained(scene.image, [" an", " orange", " cat"])
-    monkeypatch.setattr(words, "_totals", lambda _e, _cut, some, *_: np.zeros(len(some)))
+    cutting(monkeypatch)
     scored_by(monkeypatch, words, lambda picture: [-0.1 - 9 * (picture != scene.image).any(), -0.1, -0.1])
     verdicts = failures.silenced(e, scene=scene, vlm="none").table.set_index("word")["verdict"]
     assert verdicts["orange"] == "filler" and verdicts["cat"] == "blind"
@@ -496,7 +687,7 @@ def test_a_colour_that_its_article_tells_is_not_blind(monkeypatch):
 
 def test_a_word_of_high_weight_that_needs_no_image_is_blind_without_a_scene(monkeypatch):
     e = build(grid=(3, 4), size=(40, 30), pieces=[" a", " red"], change=silent_at(0))
-    monkeypatch.setattr(words, "_totals", lambda _e, _cut, some, *_: np.zeros(len(some)))
+    cutting(monkeypatch)
     scored_by(monkeypatch, words, lambda picture: [-0.1, -0.1])
     found = failures.silenced(e, vlm="none")
     assert found.table["verdict"].tolist() == ["filler", "blind"]
@@ -516,9 +707,10 @@ def test_what_silenced_cannot_take_is_refused():
 # ---- how often -------------------------------------------------------------------------------------------------------
 
 
-def finding(lost, map_dexar, *, found=True, steps=((0,),)):
+def finding(lost, map_dexar, *, found=True, steps=((0,),), verdict=None):
     lost, map_dexar = np.atleast_1d(lost), np.atleast_1d(map_dexar)
-    table = pd.DataFrame({"steps": list(steps), "suspect": lost, "map_dexar": map_dexar})
+    told = [verdict or ("spurious" if one >= 1 else "clear") for one in lost]
+    table = pd.DataFrame({"steps": list(steps), "suspect": lost, "map_dexar": map_dexar, "verdict": told})
     return failures.Finding("spurious", found, "", table, {})
 
 
@@ -535,9 +727,17 @@ def test_the_auroc_counts_the_pairs_in_which_the_planted_map_points_more_to_the_
 
 def test_words_without_a_confirmed_cause_or_without_a_map_are_left_out_and_counted():
     planted = [finding(2.0, -1.0), finding(0.9, -9.0), finding(3.0, NAN), finding(3.0, -2.0)]
-    clean = [finding(0.0, 1.0), finding(0.0, 9.0), finding(0.0, 1.0), finding(0.0, NAN)]
+    planted.append(finding(3.0, -9.0, verdict="named"))  # it costs a nat, and is not the cause
+    clean = [finding(0.0, 1.0), finding(0.0, 9.0), finding(0.0, 1.0), finding(0.0, NAN), finding(0.0, 9.0)]
     found = failures.map_verdicts(planted, clean)
-    assert (found.auroc, found.words, found.unconfirmed, found.empty) == (1.0, 1, 1, 2)
+    assert (found.auroc, found.words, found.unconfirmed, found.empty) == (1.0, 1, 2, 2)
+
+
+def test_maps_that_tell_three_scenes_apart_are_not_certain_to_tell_others():
+    found = failures.map_verdicts([finding(2.0, -1.0)] * 3, [finding(0.0, 1.0)] * 3)
+    assert (found.auroc, found.high) == (1, 1)
+    assert found.low == pytest.approx(3 / (3 + 1.959964**2))  # Wilson's of 3 in 3
+    assert "AUROC 1.00 (0.44 to 1.00)" in str(found)
 
 
 def test_nothing_to_compare_is_not_a_number_and_other_words_are_refused():

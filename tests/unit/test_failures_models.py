@@ -8,6 +8,7 @@ import torch
 
 import dexar_widgets as dx
 from dexar_widgets import engine, failures, jobs, perturb
+from dexar_widgets.failures.causes import SAID
 from dexar_widgets.lab import Prop
 from dexar_widgets.lab.analytic import CELLS
 from tests.contract import cases
@@ -100,7 +101,7 @@ def test_every_family_is_examined_in_a_few_passes_and_left_as_it_was(variant):
     spurious = failures.spurious(e, [0, 0, 20, 20], named=[40, 20, 60, 40], randoms=3)
     with engine.metered(handle, memory=False) as meter:
         silenced = failures.silenced(e)
-    assert meter.forwards == 2 + 3 * 3 and meter.backwards == 0
+    assert meter.forwards == 2 + 3 * 2 and meter.backwards == 0
     assert len(silenced.table) == len(e.generation.words) >= len(spurious.table)
     assert np.isfinite(silenced.table[["image", "image_answer", "image_prompt", "prompt_answer"]].to_numpy()).all()
     assert spurious.table["suspect"].notna().all()
@@ -116,6 +117,32 @@ def test_every_family_is_examined_in_a_few_passes_and_left_as_it_was(variant):
     else:
         assert failures.registers(e, swaps=2).kind == "register"
     assert cases.snapshot(handle.model) == before
+
+
+def test_a_model_whose_attention_cannot_be_cut_is_examined_by_the_image_alone(monkeypatch):
+    handle = cases.build("llava")
+    e = dx.explain(handle, PIXELS, decoding=cases.SHORT)
+    known = failures.silenced(e).table
+    cut = engine.score_cuts
+
+    def flash(*_):
+        raise ValueError("Flash attention takes no such mask.")
+
+    def not_the_prompt(*given, **options):
+        if options["cut"] == ("image", "prompt"):
+            raise ValueError("It cuts nothing.")
+        return cut(*given, **options)
+
+    monkeypatch.setattr(engine, "score_cuts", not_the_prompt)
+    found = failures.silenced(e)
+    assert found.table["image_prompt"].isna().all() and found.text.endswith("could be cut: It cuts nothing.")
+    for column in ("image", "image_answer", "prompt_answer"):
+        assert found.table[column].tolist() == pytest.approx(known[column].tolist(), abs=1e-5)
+    monkeypatch.setattr(engine, "cuttable_layers", flash)
+    found = failures.silenced(e)
+    assert found.table[["image_answer", "image_prompt", "prompt_answer"]].isna().all(axis=None)
+    assert found.table["image"].tolist() == pytest.approx(known["image"].tolist(), abs=1e-5)
+    assert found.text.count("Flash attention takes no such mask.") == 1
 
 
 def test_a_cancelled_search_leaves_the_model_as_it_was_found(monkeypatch):
@@ -166,9 +193,11 @@ def test_an_object_that_the_model_sees_in_a_prop_comes_from_the_prop(embedded):
     scene = scene.redraw(scene.spec.adding(Prop("swatch", 14 / 192, 14 / 192, 14 / 96, "yellow")))
     e = dx.explain(embedded, scene.image, PROMPT, answer="The image shows a yellow square and a red sofa.")
     found = failures.spurious(e, "swatch", scene=scene)
-    verdicts = found.table.set_index("word")["verdict"]
-    assert verdicts["red"] == verdicts["sofa"] == "clear"
-    assert verdicts["square"] in ("spurious", "not said")
+    rows = found.table.set_index("word")
+    assert rows.loc["red", "verdict"] == rows.loc["sofa", "verdict"] == "clear"
+    square = rows.loc["square"]
+    assert square["suspect"] >= 1 and square["p"] <= 0.05 and square["randoms"] == 19
+    assert square["verdict"] == ("spurious" if square["said"] >= SAID else "not said")
     batched = failures.spurious(e, "swatch", scene=scene, batch_size=5)
     numbers = ["suspect", "named", "chance", "chance_high"]
     assert np.allclose(batched.table[numbers], found.table[numbers], atol=1e-3, equal_nan=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import dexar_widgets as dx
+from dexar_widgets import statistics
 from dexar_widgets.lab.faults import GHOST
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.trust import cascade, closed, complexity, filters, numerics, planted, tales, verdicts
@@ -48,6 +49,20 @@ def test_water_counts_as_a_cause_only_where_removing_it_costs_a_nat_and_more_tha
     table = verdicts.water({"lab/llava": water(5.0, 0.5), "lab/water-boat": water(0.7, 0.5)})
     assert found(table, what, model="lab/water-boat")["verdict"] == "finding"
     assert found(table, what, model="lab/llava")["verdict"] == "finding"
+
+
+def test_the_models_scenes_are_resampled_together():
+    """A share that differs much between scenes and always a little between models: pairs hardly vary."""
+    of_scene = np.linspace(0, 0.8, len(SCENES))
+    clean, planted_ = water(0.0, of_scene), water(5.0, of_scene + 0.1)
+    row = found(verdicts.water({"lab/llava": clean, "lab/water-boat": planted_}), "AUROC, planted")
+    apart = statistics.separation(
+        np.concatenate([clean["water share"], planted_["water share"]]),
+        np.repeat([False, True], len(SCENES)),
+        np.arange(2 * len(SCENES)),
+    )
+    assert row["value"] == pytest.approx(apart.value)
+    assert row["high"] - row["low"] < 0.6 * (apart.high - apart.low)
 
 
 def trigger(share, *, named=True):

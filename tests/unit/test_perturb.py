@@ -192,3 +192,38 @@ def test_the_pixels_of_some_cells_are_those_whose_centre_lies_in_one(box: tuple[
 
 def test_a_cell_smaller_than_a_pixel_leaves_no_pixel_without_a_cell() -> None:
     assert perturb.cells_mask(np.ones((24, 24), bool), Grid(24, 24, (0.0, 0.0, 5.0, 4.0), (5, 4))).all()
+
+
+WIDE = (39.4, 0.0, 87.4, 48.0)  # what a processor leaves of 128×48 pixels
+
+
+def test_random_regions_lie_within_what_the_model_sees() -> None:
+    mask = perturb.mask_of((30, 5, 60, 20), (128, 48))
+    found = perturb.moved(mask, 19, within=WIDE)
+    seen = perturb.mask_of((39, 0, 88, 48), (128, 48))
+    assert len(found) == 19
+    for region in found:
+        assert not (region & ~seen).any()
+        assert region.sum() == (mask & seen).sum() == 21 * 15
+        assert not (region & mask).any()
+    assert np.array_equal(found, perturb.moved(mask & seen, 19, within=WIDE))
+    assert any((region & ~seen).any() for region in perturb.moved(mask & seen, 19)), "so the lines above can fail"
+
+
+def test_a_frame_of_the_whole_image_changes_nothing() -> None:
+    mask = perturb.mask_of((3, 4, 13, 12), (60, 40))
+    assert np.array_equal(perturb.moved(mask, 9, seed=3, within=(0.0, 0.0, 60.0, 40.0)), perturb.moved(mask, 9, seed=3))
+
+
+@pytest.mark.parametrize(("box", "words"), [((0, 0, 39, 48), "outside what"), ((30, 0, 100, 48), "over all that")])
+def test_a_region_of_nothing_or_all_that_is_seen_is_refused(box: tuple[int, ...], words: str) -> None:
+    mask = perturb.mask_of(box, (128, 48))
+    with pytest.raises(ValueError, match=rf"lies {words} the model sees: .*\(39.4, 0, 87.4, 48\)"):
+        perturb.moved(mask, 3, within=WIDE)
+
+
+def test_a_line_that_is_thinner_than_what_is_looked_at_is_not_overlapped() -> None:
+    mask = np.zeros((20, 130), bool)
+    mask[3, :128] = True  # every second row is looked at
+    for seed in range(5):
+        assert not any((region & mask).any() for region in perturb.moved(mask, 9, seed=seed))

@@ -94,6 +94,36 @@ def test_the_interval_of_an_auroc_holds_it_and_shrinks_with_scenes():
     assert large.value == statistics.auroc(scores, positive)
 
 
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_scenes_told_apart_perfectly_leave_room_for_others(n):
+    positive = np.repeat([True, False], n)
+    apart = statistics.separation(np.where(positive, 2.0, 1.0), positive, np.tile(np.arange(n), 2))
+    assert (apart.value, apart.high) == (1, 1)
+    assert apart.low == pytest.approx(statistics.wilson(n, n)[0]) and apart.low < 0.95
+    turned = statistics.separation(np.where(positive, 1.0, 2.0), positive, np.tile(np.arange(n), 2))
+    assert (turned.value, turned.low, turned.high) == pytest.approx((0, 0, 1 - apart.low))
+
+
+def test_the_rarer_kind_tells_how_sure_a_perfect_separation_is():
+    positive = np.arange(43) < 3
+    found = statistics.separation(positive.astype(float), positive, np.arange(43))
+    assert (found.value, found.low) == (1, pytest.approx(statistics.wilson(3, 3)[0]))
+
+
+def test_infinite_cases_count_where_ranks_do_and_have_no_mean():
+    scores, positive = np.array([np.inf, 3.0, 2.0, -np.inf, np.nan]), np.array([True, True, False, False, True])
+    found = statistics.separation(scores, positive, np.arange(5))
+    assert (found.value, found.n) == (1, 4)
+    middle = statistics.median(np.array([1.0, np.inf, 2.0, np.nan, np.inf, np.inf]), np.arange(6))
+    assert (middle.value, middle.n, middle.high) == (np.inf, 5, np.inf) and middle.low <= 2
+    for broken in (
+        lambda: statistics.mean(np.array([1.0, np.inf]), np.arange(2)),
+        lambda: statistics.difference(np.array([1.0, np.inf]), np.array([1.0, np.inf]), np.arange(2)),
+    ):
+        with pytest.raises(ValueError, match="1 of 2 cases are infinite, and have no mean"):
+            broken()
+
+
 def test_spearman_is_that_of_ranks_with_ties_at_their_mean():
     assert statistics.spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 100.0, 1000.0])) == pytest.approx(1.0)
     assert statistics.spearman(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])) == pytest.approx(-1.0)

@@ -53,7 +53,7 @@ def _by_method(clean: pd.DataFrame, planted: pd.DataFrame, model: str) -> list[d
         cause = both[["water", "boat"]].clip(lower=0).to_numpy(float)
         cause = cause[:, 0] / np.maximum(cause.sum(1), 1e-9)
         known = np.isfinite(share)
-        scenes = np.concatenate([first["scene"].to_numpy(), len(first) + second["scene"].to_numpy()])
+        scenes = both["scene"].to_numpy()  # both models see the same ones, which are resampled together
         follows = _correlation(share[known], cause[known])
         told: dict[str, Any] = {"model": model, "method": str(method)}
         what = "rank correlation of the water's share of the map with its share of the cause"

@@ -71,13 +71,18 @@ function beside(s: State, now: Checks | null): string {
 }
 
 function inWords(name: string, check: Check, map: ReturnType<typeof pointsAt>): string {
-  const { log_prob, hidden, kept, chance, low, high } = check;
+  const { log_prob, hidden, kept, chance, low, high, kept_chance, kept_low, kept_high, kept_p } = check;
   const start = `${name} loses ${nats(log_prob - hidden)} nats without the region`;
   const random =
     chance === null
       ? ""
       : `, ${nats(chance)} (${nats(low!)} to ${nats(high!)}) without a random one; ${chanceText(check, "random regions")}`;
-  return `${start}${random}. Without the rest it loses ${nats(log_prob - kept)}: it ${originOf(map, check)}.`;
+  const alone =
+    kept_chance == null
+      ? ""
+      : ` (with a random region alone ${nats(kept_chance)}, ${nats(kept_low!)} to ${nats(kept_high!)}; p = ${kept_p!.toFixed(2)})`;
+  const verdict = check.verdict ? ` Verdict: ${check.verdict}.` : "";
+  return `${start}${random}. Without the rest it loses ${nats(log_prob - kept)}${alone}: it ${originOf(map, check)}.${verdict}`;
 }
 
 const SHARES = ["Word", "Inside", "Outside", "Inside ÷ area"];

@@ -5,7 +5,7 @@ import { asTable, button, el, fill, hint, row, svg, watch } from "../dom";
 import { optionsOf, shownSide, wordsOf } from "../facts";
 import { nats, number, percent } from "../format";
 import { readyMade, titleOf } from "../methods";
-import { type Deletion, rarity, resultOf, resultsOf, same } from "../results";
+import { type Deletion, rarity, resultOf, resultsOf } from "../results";
 import type { State } from "../state";
 import { across, between, key, type Line, plot, pointsOf } from "./chart";
 import { type Filler, fillerChoice, fillerName, wordButton, wordsAmong } from "./checks";
@@ -13,18 +13,17 @@ import { measuring } from "./measure";
 
 const HEIGHT = 150;
 
-/** The map in view, and whose it is, by the names of Python's traits. */
+/** The map in view, and whose it is, by the names of Python's traits; the whole answer's has no steps. */
 function aboutOf(s: State): { steps: number[] } & Record<string, unknown> {
   const { method } = s.shown.value;
   const entries = readyMade(s.e, method)?.whole ? [] : s.shown.value.chosen;
-  const { steps } = s.e.header;
-  const own = entries.length ? entries.map((entry) => steps[entry]!).sort((a, b) => a - b) : steps;
-  return { steps: own, method, ...optionsOf(shownSide(s)) };
+  const steps = entries.map((entry) => s.e.header.steps[entry]!).sort((a, b) => a - b);
+  return { steps, method, ...optionsOf(shownSide(s)) };
 }
 
 /** What the words in view are called. */
 const nameOf = (s: State, { steps }: { steps: number[] }): string =>
-  same(steps, s.e.header.steps) ? "the whole answer" : wordsOf(shownSide(s));
+  steps.length ? wordsOf(shownSide(s)) : "the whole answer";
 
 export function topCells(s: State): HTMLElement {
   const how = signal<Filler>("mean");
@@ -34,7 +33,7 @@ export function topCells(s: State): HTMLElement {
   const test = {
     kind: "deletion" as const,
     name: "Test of the top cells",
-    label: () => `Test ${same(about.value.steps, s.e.header.steps) ? "the whole answer’s" : "this word’s"} top cells`,
+    label: () => `Test ${about.value.steps.length ? "this word’s" : "the whole answer’s"} top cells`,
     content: () => {
       const { steps, ...view } = about.value;
       return { steps, view, how: how.value };
@@ -69,8 +68,8 @@ const EXPLAINED =
 /** A button for each word that was tested. */
 function tested(s: State): HTMLElement[] {
   const steps = resultsOf(s.results.value, "deletion").map(({ about }) => about.steps);
-  const whole = steps.some((some) => same(some, s.e.header.steps));
-  const words = wordsAmong(s, steps.filter((some) => !same(some, s.e.header.steps)).flat());
+  const whole = steps.some((some) => !some.length);
+  const words = wordsAmong(s, steps.flat());
   const all = button("Whole answer", () => {
     s.chosen.value = [];
   });
@@ -114,7 +113,8 @@ function inWords(s: State, it: Deletion, name: string): string {
   const title = titleOf(s.e, s.shown.value.method);
   const start = `Hiding ${title}’s largest cells first, with ${fillerName(it.how)}, costs ${name} ${nats(it.lost ?? Number.NaN)} nats on average up to ${percent(it.fractions.at(-1)!)} of the cells`;
   if (!it.randoms) return `${start}.`;
-  const random = `${start}; in random order ${nats(it.chance ?? Number.NaN)}`;
+  const ties = it.ties ? ` (${percent(it.ties)} of these were drawn from cells of equal value)` : "";
+  const random = `${start}${ties}; in random order ${nats(it.chance ?? Number.NaN)}`;
   if (it.verdict === "no effect")
     return `${random}. Neither changes it by more than 0.05 nats: it does not depend on what was hidden.`;
   return `${random}, and ${rarity(it.p ?? 1, it.randoms, "random orders")}: ${VERDICTS[it.verdict]}.`;
