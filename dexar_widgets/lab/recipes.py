@@ -110,7 +110,9 @@ def _retrained(**options: Any) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "llava": Recipe(family="llava"),
-    "bakllava": Recipe(family="bakllava", seed=2, start="llava", start_from="model.vision_tower.", warm_up=0.0),
+    "bakllava": Recipe(
+        family="bakllava", seed=2, steps=8000, start="llava", start_from="model.vision_tower.", warm_up=0.0
+    ),
     "paligemma": Recipe(family="paligemma", seed=3, packed=0.75),
     "florence2": Recipe(family="florence2", seed=4, packed=0.75),
     "water-boat": _retrained(fault="water-boat", steps=1000),
