@@ -85,6 +85,7 @@ def test_the_document_is_there_before_the_job_is_done(explorer):
     assert seen.index("document") < seen.index("done")
 
 
+@pytest.mark.slow
 def test_a_given_answer_is_explained_and_an_earlier_one_stays_to_compare(explorer, browser):
     first = explorer.ask(QUESTION).result(60)
     explorer.steps, explorer.layers, explorer.selection = [0], 1, (0, 0, 20, 20)
@@ -132,6 +133,7 @@ def test_a_dropped_file_that_is_no_image_is_named(explorer, browser):
     assert answer["kind"] == "error" and answer["message"].startswith("'notes.txt' is not an image")
 
 
+@pytest.mark.slow
 def test_hiding_a_region_is_measured_as_by_check(explorer, browser):
     e = explorer.ask(QUESTION).result(60)
     region = [10, 10, 50, 50]
@@ -209,6 +211,7 @@ def test_python_tests_the_whole_answers_top_cells_by_the_map_in_view(explorer, b
     json.dumps(result, allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", dx.perturb.CUTS)
 def test_a_cut_is_measured_as_by_check(explorer, browser, cut):
     e = explorer.ask(QUESTION).result(60)
@@ -226,6 +229,7 @@ def test_a_cut_is_measured_as_by_check(explorer, browser, cut):
         assert word["drop"] == close(drop.tolist())
 
 
+@pytest.mark.slow
 def test_results_stay_with_their_answer_and_the_page_keeps_them(explorer, browser):
     explorer.ask(QUESTION).result(60)
     for cut in (["image", "answer"], ["prompt", "answer"], ["image", "answer"]):
@@ -249,6 +253,7 @@ def test_a_test_that_waits_can_be_cancelled_and_leaves_nothing(explorer, browser
     assert explorer._results == []
 
 
+@pytest.mark.slow
 def test_python_checks_what_is_selected_or_a_named_region(vlm):
     explorer = dx.Explorer(vlm, SCENE, regions={"corner": (0, 0, 30, 30)})
     e = explorer.ask(QUESTION).result(60)
@@ -266,6 +271,7 @@ def test_python_checks_what_is_selected_or_a_named_region(vlm):
     explorer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -338,6 +344,7 @@ def test_an_interrupted_wait_cancels(explorer, vlm, monkeypatch):
         job.result(10)
 
 
+@pytest.mark.slow
 def test_an_explanation_that_knows_its_model_can_be_asked_about(vlm):
     e = dx.explain(vlm, SCENE, QUESTION)
     explorer = dx.Explorer(e)
