@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import AutoModelForImageTextToText
 
 from dexar_widgets.lab import CHECKPOINTS, sinks
 from dexar_widgets.lab.attention import Watch
@@ -94,8 +94,8 @@ class Learner:
 
     def _begin_with(self, name: str, prefix: str) -> None:
         """Take weights of a shipped model."""
-        weights = load_file(CHECKPOINTS / name / "model.safetensors")
-        chosen = {key: weight.float() for key, weight in weights.items() if key.startswith(prefix)}
+        source = AutoModelForImageTextToText.from_pretrained(CHECKPOINTS / name, dtype=torch.float32)
+        chosen = {key: weight for key, weight in source.state_dict().items() if key.startswith(prefix)}
         unknown = self.model.load_state_dict(chosen, strict=False).unexpected_keys
         if unknown or not chosen:
             raise ValueError(f"lab/{name} has {len(chosen)} weights {prefix}…, of which {unknown} have no place here.")

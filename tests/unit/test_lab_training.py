@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoModelForImageTextToText
 
 from dexar_widgets import plugins
+from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.attention import batched_attention
 from dexar_widgets.lab.batches import TRAINING_SEEDS, Batch, model_pixels, training_batch, validation_batch
 from dexar_widgets.lab.evaluate import SEEDS
@@ -184,3 +186,18 @@ def test_the_wilson_interval_matches_a_hand_computed_one() -> None:
     assert wilson(10, 10)[1] == pytest.approx(1)
     with pytest.raises(ValueError, match="no proportion"):
         wilson(3, 2)
+
+
+def test_a_model_begins_with_the_weights_it_is_told_to_take() -> None:
+    llava = dict(AutoModelForImageTextToText.from_pretrained(CHECKPOINTS / "llava").named_parameters())
+    whole = Learner(RECIPES["trigger"])
+    assert all(torch.equal(weight, llava[name].float()) for name, weight in whole.model.named_parameters())
+    tower = Learner(RECIPES["bakllava"])
+    same = {
+        name: torch.equal(weight, llava[name].float())
+        for name, weight in tower.model.named_parameters()
+        if weight.shape == llava[name].shape and weight.dim() > 1
+    }
+    assert all(equal == name.startswith("model.vision_tower.") for name, equal in same.items())
+    with pytest.raises(ValueError, match="has 0 weights"):
+        Learner(replace(RECIPES["bakllava"], start_from="model.nothing."))
