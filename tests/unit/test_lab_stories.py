@@ -62,6 +62,14 @@ def test_a_crowd_hides_no_more_than_allowed(overlap: float) -> None:
             )
 
 
+def test_a_crowd_has_one_order_from_left_to_right_and_no_two_alike() -> None:
+    for objects, apart in ((2, 12 / 96), (3, 0.12), (8, 0.045)):
+        for seed in range(12):
+            things = lab.crowd(seed, objects=objects, size=96).spec.objects
+            assert len({(thing.name, thing.colour) for thing in things}) == objects
+            assert np.diff(sorted(thing.x for thing in things)).min() >= apart - 1e-9
+
+
 def test_a_crowd_overlaps_where_it_may() -> None:
     hidden = [
         (drawn.masks & ~drawn.visible).sum() / drawn.masks.sum()

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from dexar_widgets import cli
-from dexar_widgets.lab.trust import gates, report, runner
+from dexar_widgets.lab.trust import gates, localisation, report, runner
 from dexar_widgets.lab.trust.parts import FAMILIES, FIRST_SEED, PARTS, PLANTED, TESTS, Part, Plan, offered
-from dexar_widgets.statistics import mean
+from dexar_widgets.statistics import Estimate, mean
 
 PLAN = Plan(models=("lab/one", "lab/two"), methods=("dexar", "<b>"), tests=("T1", "T2"), scenes=6, slow_scenes=2)
 
@@ -108,7 +108,7 @@ def test_a_unit_that_fails_is_a_row_with_its_reason_and_is_tried_again(world, tm
     assert "RuntimeError: a <bad> scene" in error["note"]
     assert error["what"] == "first on lab/two, scenes 1 to 2"
     assert len(results) == 8 + 1
-    page = report.html(report.contents(PLAN, tmp_path))
+    page = report.html(report.contents(PLAN, tmp_path, results))
     assert "a &lt;bad&gt; scene" in page
     world.broken = None
     runner.run(PLAN, tmp_path, jobs=0)
@@ -125,6 +125,54 @@ def test_a_part_that_cannot_be_judged_is_a_row_too(world, tmp_path, monkeypatch)
     results = runner.judge(PLAN, tmp_path)
     assert results["verdict"].tolist().count("error") == 1
     assert len(results) == 5
+
+
+def test_what_fails_is_told_under_a_test_that_was_asked_for_and_nothing_to_tell_is_no_error(
+    world, tmp_path, monkeypatch
+):
+    first, second = runner.PARTS
+    monkeypatch.setattr(runner, "PARTS", (replace(first, tests=("T1", "T2"), judge=lambda _tables: gates.table([])),))
+    plan = replace(PLAN, tests=("T2",))
+    world.broken = ("lab/two", FIRST_SEED + 1)
+    runner.run(plan, tmp_path, jobs=0)
+    (row,) = runner.judge(plan, tmp_path).to_dict("records")
+    assert (row["test"], row["verdict"]) == ("T2", "error")
+    world.broken = None
+    runner.run(plan, tmp_path, jobs=0)
+    assert not len(runner.judge(plan, tmp_path))
+
+    def broken(_tables):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(runner, "PARTS", (replace(first, tests=("T1", "T2"), judge=broken), second))
+    assert "error" in set(runner.judge(plan, tmp_path)["verdict"])
+
+
+def test_results_of_other_versions_are_refused(world, tmp_path, monkeypatch):
+    runner.run(PLAN, tmp_path, jobs=0)
+    monkeypatch.setattr(runner, "version", lambda _name: "0")
+    with pytest.raises(ValueError, match="other versions"):
+        runner.run(PLAN, tmp_path, jobs=0)
+
+
+def test_p_values_of_all_methods_of_a_model_are_adjusted_together():
+    rows = [
+        gates.result("T1", "NG, less DEX-AR's", Estimate(0.1, 0.0, 0.2, 50, p), method=method, model=model)
+        for model, method, p in (("one", "fast", 0.01), ("one", "slow", 0.02), ("two", "slow", 0.02))
+    ]
+    rows.append(gates.result("T1", "NG", Estimate(0.1, 0.0, 0.2, 50, 0.03), method="fast", model="one"))
+    assert localisation.adjusted(gates.table(rows))["p"].tolist() == [0.02, 0.02, 0.02, 0.03]
+
+
+def test_a_sampled_gate_fails_only_where_the_whole_interval_misses_it():
+    def verdict(value, low, high):
+        return gates.result("T1", "NG", Estimate(value, low, high, 50), gate="T1 random")["verdict"]
+
+    assert verdict(0.03, 0.01, 0.05) == "pass"
+    assert verdict(0.03, 0.025, 0.05) == "fail"
+    assert verdict(0.03, np.nan, np.nan) == "fail"
+    worst = gates.result("T15", "repeat", Estimate(0.1, 0.0, 0.1, 3), gate="T15 repeat")
+    assert worst["verdict"] == "fail"  # its interval is from the least scene to the worst
 
 
 def test_a_folder_of_another_plan_is_refused_and_other_tests_and_models_may_be_added(world, tmp_path):

@@ -67,14 +67,48 @@ def test_every_object_is_removed_and_recoloured_and_the_background_swapped(shown
     assert [(region.kind, region.object) for region in regions] == [
         *(("removed", index) for index in range(3)),
         *(("recoloured", index) for index in range(3)),
+        *(("reclassed", index) for index in range(3)),
         ("background", None),
     ]
     for region in regions[3:6]:
         new = region.without.objects[region.object].colour
         assert new not in {thing.colour for thing in shown.spec.objects}
-    assert regions[6].without.background.name != shown.spec.background.name
+    for region in regions[6:9]:
+        new, old = region.without.objects[region.object], shown.spec.objects[region.object]
+        assert new.name not in {thing.name for thing in shown.spec.objects}
+        assert replace(new, name=old.name) == old
+    assert regions[9].without.background.name != shown.spec.background.name
     assert truth.regions_of(shown.spec, seed=1) == regions
     assert any(truth.regions_of(shown.spec, seed=seed) != regions for seed in range(2, 6))
+
+
+@pytest.mark.parametrize(("name", "partner"), [("football", "footprint"), ("footprint", "football")])
+def test_a_word_whose_second_piece_the_image_decides_meets_its_partner(name, partner):
+    spec = scene(3, objects=[f"red {name}", f"red {partner}"]).spec
+    index = spec.find(name)[0]
+    for one in (spec, spec.without(1 - index)):
+        (region,) = [
+            region
+            for region in truth.regions_of(one)
+            if region.kind == "reclassed" and one.objects[region.object].name == name
+        ]
+        assert region.without.objects[region.object].name == partner
+
+
+def test_a_second_piece_that_only_pixels_decide_is_grounded_and_one_that_follows_is_left_out(vlm):
+    shown = scene(3, objects=["red football", "blue suitcase"], prompt="Describe the image.")
+    e = truth.explained(vlm, shown)
+    pieces = [e.generation.pieces[step].strip() for step in e.steps]
+    known = truth.truth(vlm, e, shown, seed=1)
+    ball, case = pieces.index("ball"), pieces.index("case")
+    assert known.grounded[ball]
+    assert not known.grounded[case]
+    kept = dict(truth.decided(vlm, e, shown, seed=1))
+    assert ball in kept
+    assert case not in kept
+    marks = truth.marks_of(e, shown.marks)
+    found = [truth.follows(mark, piece) for mark, piece in zip(marks, pieces, strict=True)]
+    assert [piece for piece, one in zip(pieces, found, strict=True) if one] == ["case"]
 
 
 def test_words_of_objects_are_grounded_and_the_captions_beginning_is_filler(shown, explained, known):
@@ -186,6 +220,27 @@ def test_agreement_ranks_them_too(seen):
     assert value(found, "agreement", "silent")["value"] == 0
 
 
+def test_a_map_without_an_order_counts_as_chance_and_is_told_of(seen):
+    right = seen["method"] == "right"
+    found = localisation.agreement(seen.assign(agreement=seen["agreement"].mask(right)))
+    row = value(found, "agreement", "right")
+    assert row["value"] == 0
+    assert row["n"] == value(found, "agreement", "wrong")["n"]
+    assert f"{row['n']} maps that are empty or alike" in row["note"]
+
+
+def test_a_difference_of_few_scenes_has_no_p(seen):
+    many = pd.concat([seen.assign(scene=number) for number in range(localisation.FEWEST)])
+    assert value(localisation.localisation(many), "NG, less DEX-AR's", "right")["p"] < 0.01
+    few = many[many["scene"] > 0]
+    assert np.isnan(value(localisation.localisation(few), "NG, less DEX-AR's", "right")["p"])
+
+
+def test_a_share_of_an_empty_map_counts_as_chance():
+    found = observe.over_area(pd.Series([0.4, np.nan]), pd.Series([0.2, 0.2]))
+    assert found.tolist() == [2.0, 1.0]
+
+
 def test_filler_tells_weights_that_follow_the_cause_from_others(seen):
     found = words.filler(seen)
     assert value(found, "AUROC by intervention, weight", "right")["value"] == 1
@@ -196,17 +251,27 @@ def test_filler_tells_weights_that_follow_the_cause_from_others(seen):
 
 def pieces(word, first, second, weights, *, scene=0, own=0.5):
     common = {"scene": scene, "object": 0, "word": word, "role": "class", "method": "dexar", "probability": 1.0}
-    common |= {"weight_avg": np.nan, "mass": 1.0, "area": 0.1, "oracle": 0.6, "own": own, "empty": False}
+    common |= {
+        "weight_avg": np.nan,
+        "reclassed": 2.5,
+        "mass": 1.0,
+        "area": 0.1,
+        "oracle": 0.6,
+        "own": own,
+        "empty": False,
+    }
     return [common | {"piece": piece, "weight": weight} for piece, weight in zip((first, second), weights, strict=True)]
 
 
 def test_a_second_piece_that_follows_should_be_dark_and_one_that_does_not_should_be_lit():
     rows = [*pieces("suitcase", " suit", "case", (2.0, 0.1)), *pieces("football", " foot", "ball", (1.0, 3.0))]
     found = words.subwords(pd.DataFrame(rows))
-    assert found["verdict"].tolist() == ["as expected", "as expected", "as expected"]
-    assert found["value"].tolist() == pytest.approx([0.05, 1.0, 0.8])
+    assert found["verdict"].tolist() == ["measured", "measured", "as expected", "as expected", "as expected"]
+    assert found["value"].tolist() == pytest.approx([2.5, 2.5, 0.05, 1.0, 0.8])
     rows = [*pieces("suitcase", " suit", "case", (2.0, 2.0)), *pieces("football", " foot", "ball", (1.0, 0.0), own=0.2)]
-    assert words.subwords(pd.DataFrame(rows))["verdict"].tolist() == ["finding"] * 3
+    assert words.subwords(pd.DataFrame(rows))["verdict"].tolist() == ["measured"] * 2 + ["finding"] * 3
+    unsaid = pd.DataFrame(rows).assign(probability=0.4)
+    assert set(words.subwords(unsaid)["verdict"]) == {"not measured"}
 
 
 def test_repeats_are_told_apart_by_a_right_map_and_not_by_a_blind_one(vlm):
@@ -221,6 +286,8 @@ def test_repeats_are_told_apart_by_a_right_map_and_not_by_a_blind_one(vlm):
     assert (own["oracle"], own["uniform"], own["inverted oracle"]) == (1.0, 0.5, 0.0)
     alike = found[found["what"].str.startswith("correlation") & (found["method"] == repeats.RAW)]
     assert alike["value"].tolist() == pytest.approx([1.0, 1.0], abs=1e-12)
+    alike = repeats.repeats(rows.assign(said=rows["occurrence"] == 0))  # of one word there is no pair
+    assert set(alike[alike["what"].str.startswith("correlation")]["verdict"]) == {"not measured"}
 
 
 def test_a_map_on_an_image_of_another_shape_keeps_its_shares():

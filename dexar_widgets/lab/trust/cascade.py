@@ -22,10 +22,10 @@ from jaxtyping import Float
 from torch import nn
 
 from dexar_widgets.lab.scenes import Scene
-from dexar_widgets.lab.templates import GRID
+from dexar_widgets.lab.scenes import scene as draw
 from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import explained, marks_of
+from dexar_widgets.lab.trust.truth import decided, explained
 from dexar_widgets.plugins import get
 from dexar_widgets.statistics import mean, spearman
 
@@ -38,8 +38,6 @@ __all__ = ["STAGES", "cascade", "entropy", "observe_cascade", "randomised"]
 STAGES = ("unembedding", "decoder", "projector", "vision")
 """In the order in which they are drawn anew, each on top of those before."""
 BINS = 100
-CHANCE = (2 / (np.pi * (GRID**2 - 1))) ** 0.5
-"""Mean |ρ| of two maps of independent cells (ρ is about normal, of variance 1 ÷ (n − 1)); smooth maps have more."""
 
 
 def randomised(vlm: "VLM", *, seed: int = 0) -> Iterator[tuple[str, "VLM"]]:
@@ -77,29 +75,43 @@ def entropy(values: Float[np.ndarray, "row col"]) -> float:
 
 
 def observe_cascade(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
-    """A row per method, stage and class or colour word: likeness to the trained model's map, entropy, energy."""
+    """A row per method, stage and word that names an object: likeness to the trained model's map, entropy, energy.
+
+    Rows of stage "another scene" tell the likeness of the trained model's maps of two scenes: what is left of a
+    method's maps when nothing of this scene is.
+    """
     before = explained(vlm, scene, methods)
-    rows = [row | {"stage": "trained"} for row in _rows(before, before, scene, methods)]
-    for stage, changed in randomised(vlm, seed=number):
-        rows += [row | {"stage": stage} for row in _rows(explained(changed, scene, methods), before, scene, methods)]
-    return pd.DataFrame(rows).assign(scene=number)
+    places = decided(vlm, before, scene, seed=number)
+    other = draw(number + 1, objects=len(scene.spec.objects), size=len(scene.image), prompt=scene.prompt)
+    another = explained(vlm, other, methods)
+    rows = [row | {"stage": "another scene"} for row in _rows(another, before, scene, places, methods)]
+    after = {"trained": before} | {
+        stage: explained(changed, scene, methods) for stage, changed in randomised(vlm, seed=number)
+    }
+    for stage, e in after.items():
+        rows += [row | {"stage": stage} for row in _rows(e, before, scene, places, methods)]
+    columns = None if rows else ["method", "stage", "likeness", "entropy", "rise", "own", "area"]
+    return pd.DataFrame(rows, columns=columns).assign(scene=number)
 
 
-def _rows(e: "Explanation", before: "Explanation", scene: Scene, methods: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    e: "Explanation", before: "Explanation", scene: Scene, places: Sequence[tuple[int, int]], methods: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Of words that the trained model says and the image decides; a constant map has neither likeness nor rise."""
     grid = e.layout.grids[0]
-    for place, mark in enumerate(marks_of(e, scene.marks)):
-        if mark.role not in ("class", "colour"):
-            continue
-        mask = scene.visible[list(mark.objects)]
+    for place, index in places:
+        mask = scene.visible[index : index + 1]
         even = energy(np.ones((grid.rows, grid.cols)), grid, mask).shares[0]
         for method in methods:
-            one, other = (found.attributions[method].maps[place].astype(float) for found in (before, e))
+            one = before.attributions[method].maps[place].astype(float)
+            other = e.attributions[method].maps[min(place, len(e.steps) - 1)].astype(float)
+            likeness = spearman(one.ravel(), other.ravel())
             yield {
                 "method": method,
-                "step": e.steps[place],
-                "likeness": spearman(one.ravel(), other.ravel()),
+                "step": before.steps[place],
+                "likeness": likeness,
                 "entropy": entropy(other),
-                "rise": entropy(other) / entropy(one) - 1 if entropy(one) else np.nan,
+                "rise": entropy(other) / entropy(one) - 1 if np.isfinite(likeness) else np.nan,
                 "own": energy(other, grid, mask).shares[0],
                 "area": even,
             }
@@ -107,28 +119,25 @@ def _rows(e: "Explanation", before: "Explanation", scene: Scene, methods: Sequen
 
 def cascade(seen: pd.DataFrame) -> pd.DataFrame:
     """|ρ| with the trained model's map after every stage, the rise of entropy, and the energy left on the object."""
-    rows: list[dict[str, Any]] = []
-    for method, cases in seen.groupby("method", sort=False):
-        name = str(method)
-        fixed = get("methods", name).CONTROL
-        for stage in STAGES:
-            some = cases[cases["stage"] == stage]
-            last, told = stage == STAGES[-1], {"method": name}
-            scenes = some["scene"].to_numpy()
-            alike = mean(np.abs(some["likeness"].to_numpy(float)), scenes)
-            gate = (
-                None if not last else "T11 end" if not fixed else "T11 control" if name in ("edges", "centre") else None
-            )
-            note = "no map left" if not alike.n else ""
-            rows.append(result("T11", f"|ρ| after {stage}", alike, gate=gate, chance=CHANCE, note=note, **told))
-            if last:
-                rise = mean(some["rise"].to_numpy(float), scenes)
-                gate = None if fixed else "T11 entropy"
-                rows.append(result("T11", "rise of entropy at the end", rise, gate=gate, chance=0.0, **told))
-                apart = (some["own"] - some["area"]).fillna(0.0).to_numpy(float)
-                rows.append(
-                    result(
-                        "T11", "energy on the object less its area, at the end", mean(apart, scenes), chance=0.0, **told
-                    )
-                )
-    return table(rows)
+    return table([row for name, cases in seen.groupby("method", sort=False) for row in _of_method(str(name), cases)])
+
+
+def _of_method(name: str, cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    fixed = get("methods", name).CONTROL
+    others = np.abs(cases[cases["stage"] == "another scene"]["likeness"].to_numpy(float))
+    chance = float(np.nanmean(others)) if np.isfinite(others).any() else float("nan")
+    for stage in STAGES:
+        some = cases[cases["stage"] == stage]
+        alike = mean(np.abs(some["likeness"].to_numpy(float)), some["scene"].to_numpy())
+        gate = None
+        if stage == STAGES[-1]:
+            gate = "T11 end" if not fixed else "T11 control" if name in ("edges", "centre") else None
+        note = f"{int(some['likeness'].isna().sum())} of {len(some)} maps are constant and left out"
+        yield result("T11", f"|ρ| after {stage}", alike, gate=gate, chance=chance, note=note, method=name)
+    scenes = some["scene"].to_numpy()
+    rise = mean(some["rise"].to_numpy(float), scenes)
+    gate = None if fixed else "T11 entropy"
+    yield result("T11", "rise of entropy at the end", rise, gate=gate, chance=0.0, note=note, method=name)
+    apart = mean((some["own"] - some["area"]).fillna(0.0).to_numpy(float), scenes)
+    what, gate = "energy on the object less its area, at the end", None if fixed else "T11 prevalence"
+    yield result("T11", what, apart, gate=gate, chance=0.0, method=name)

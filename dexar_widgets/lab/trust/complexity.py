@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 import dexar_widgets as dx
 from dexar_widgets.explanation import Explanation
@@ -21,7 +22,8 @@ from dexar_widgets.lab.stories import crowd
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.localisation import normalised_grounding
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import beginning, explained, marks_of
+from dexar_widgets.lab.trust.truth import SAID, beginning, decided, explained
+from dexar_widgets.lab.world import CROWD
 from dexar_widgets.maps import coverage
 from dexar_widgets.statistics import mean
 from dexar_widgets.types import Grid
@@ -29,21 +31,26 @@ from dexar_widgets.types import Grid
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["KINDS", "complexity", "hard_scene", "observe_complexity"]
+__all__ = ["COUNTS", "HIDDEN", "KINDS", "complexity", "hard_scene", "hidden", "observe_complexity"]
 
 KINDS = ("crowded", "occluded", "ambiguous prompt")
 _PROMPT = "Describe the image."
-_SAID = 0.5
+HIDDEN = {"seen whole": (0.0, 0.05), "hidden by 5 to 20 %": (0.05, 0.2), "hidden by 20 % and more": (0.2, 1.0)}
+"""By the share of the object that others hide."""
+COUNTS = {"up to 4 objects": (1, 5), "5 or 6 objects": (5, 7), "7 or 8 objects": (7, CROWD + 1)}
 
 
 def hard_scene(seed: int) -> Scene:
-    """A crowd of six, four that hide each other, or two objects of a colour and a question about that colour."""
-    kind = KINDS[seed % len(KINDS)]
+    """A crowd, four of which one is half hidden, or two objects of a colour and a question about that colour."""
+    kind, drawn = KINDS[seed % len(KINDS)], random.Random(f"hard scene {seed}")
     if kind == "crowded":
-        return crowd(seed, objects=6, overlap=0.0, sizes=(0.15, 0.4), prompt=_PROMPT)
+        return crowd(seed, objects=drawn.randint(3, CROWD), overlap=drawn.uniform(0, 0.6), prompt=_PROMPT)
     if kind == "occluded":
-        return crowd(seed, objects=3, overlap=0.5, sizes=(0.3, 0.5), prompt=_PROMPT)
-    spec = specification(seed, objects=random.Random(seed).choice((2, 3)), same_class=0.0)
+        while True:
+            found = crowd(drawn.getrandbits(30), objects=4, overlap=0.6, sizes=(0.25, 0.5), prompt=_PROMPT)
+            if ((hidden(found) >= 0.2) & (hidden(found) <= 0.6)).any():
+                return found
+    spec = specification(seed, objects=drawn.choice((2, 3)), same_class=0.0)
     first, second, *rest = spec.objects
     if second.name == first.name:
         second = replace(second, name="star" if first.name != "star" else "cat")
@@ -51,18 +58,22 @@ def hard_scene(seed: int) -> Scene:
     return replace(render(spec), prompt=f"Which object is {first.colour}?")
 
 
+def hidden(scene: Scene) -> Float[np.ndarray, " object"]:
+    """The share of each object that others hide."""
+    return np.asarray(1 - scene.visible.sum((1, 2)) / np.maximum(scene.masks.sum((1, 2)), 1))
+
+
 def observe_complexity(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
     """A row per method and class word of the caption; of an ambiguous question the class word the model chose."""
-    kind = KINDS[number % len(KINDS)]
-    if kind == KINDS[-1]:
+    told: dict[str, Any] = {"scene": number, "kind": KINDS[number % len(KINDS)], "kept": np.nan}
+    if told["kind"] == KINDS[-1]:
         rows = list(_ambiguous(vlm, scene, methods))
     else:
         e = explained(vlm, scene, methods)
-        rows = []
-        for step, mark in zip(e.steps, marks_of(e, scene.marks), strict=True):
-            if mark.role == "class":
-                rows += _rows(e, [step], scene, mark.objects[0], methods)
-    return pd.DataFrame(rows or [{"method": method} for method in methods]).assign(scene=number, kind=kind)
+        places, words = decided(vlm, e, scene, seed=number, roles=("class",)), len(scene.spec.objects)
+        rows = [row for place, index in places for row in _rows(e, [e.steps[place]], scene, index, methods)]
+        told["kept"] = len({index for _, index in places}) / words
+    return pd.DataFrame(rows or [{"method": method} for method in methods]).assign(**told)
 
 
 def _ambiguous(vlm: "VLM", scene: Scene, methods: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -87,10 +98,11 @@ def _rows(
         return
     best = coverage(masks[index], grid)
     even, ideal = (energy(one, grid, masks).shares for one in (np.ones_like(best), best))
+    others = np.delete(even, index)  # 0 of an object that is wholly hidden, which cannot be the brightest
     for method in methods:
         attribution = e.attributions[method]
         found, cost = energy(attribution.heatmap(list(steps)).values.astype(float), grid, masks), attribution.cost
-        others = np.delete(found.shares / even, index)
+        bright = np.delete(found.shares, index) / np.where(others > 0, others, np.inf)
         yield {
             "method": method,
             "step": steps[0],
@@ -99,7 +111,10 @@ def _rows(
             "area": even[index],
             "oracle": ideal[index],
             "empty": found.total == 0,
-            "first": bool(found.shares[index] / even[index] > others.max(initial=0.0)),
+            "first": bool(found.shares[index] / even[index] > bright.max(initial=0.0)),
+            "seen": 1 + int((others > 0).sum()),
+            "objects": len(masks),
+            "hidden": float(hidden(scene)[index]),
             "forwards": cost.forwards,
             "backwards": cost.backwards,
             "seconds": cost.shared + cost.own,
@@ -108,35 +123,44 @@ def _rows(
 
 
 def complexity(seen: pd.DataFrame) -> pd.DataFrame:
-    """NG and how often the named object is the brightest, per kind of scene; passes, seconds and memory."""
+    """NG and how often the named object is the brightest, by kind, by what is hidden and by number; then the costs."""
     rows: list[dict[str, Any]] = []
     if "own" not in seen:
         return table(rows)
-    cases = seen[seen["probability"] >= _SAID]
+    cases = seen[seen["probability"] >= SAID]
     for kind in KINDS:
-        for name, some in by_method(cases[cases["kind"] == kind], seen):
-            scenes = some["scene"].to_numpy()
-            note = f"{int(some['empty'].sum())} empty maps count as chance"
-            rows.append(
-                result(
-                    "complex",
-                    f"NG, {kind}",
-                    mean(normalised_grounding(some), scenes),
-                    chance=0.0,
-                    note=note,
-                    method=name,
-                )
-            )
-            found = mean(some["first"].to_numpy(float), scenes)
-            rows.append(result("complex", f"the named object is the brightest, {kind}", found, method=name))
-    for method, some in seen.dropna(subset="own").groupby("method", sort=False):
+        kept = seen[seen["kind"] == kind].drop_duplicates("scene")
+        if kept["kept"].notna().any():
+            share = mean(kept["kept"].to_numpy(float), kept["scene"].to_numpy())
+            rows.append(result("complex", f"share of objects whose word is said and decided, {kind}", share))
+        rows += _scored(cases[cases["kind"] == kind], seen, kind)
+    told = cases[cases["kind"] != KINDS[-1]]
+    for column, bins in (("hidden", HIDDEN), ("objects", COUNTS)):
+        for what, (low, high) in bins.items():
+            rows += _scored(told[(told[column] >= low) & (told[column] < high)], seen, what)
+    return table(rows + list(_costs(seen.dropna(subset="own").drop_duplicates(["scene", "method"]))))
+
+
+def _scored(cases: pd.DataFrame, seen: pd.DataFrame, which: str) -> Iterator[dict[str, Any]]:
+    for name, some in by_method(cases, seen):
         scenes = some["scene"].to_numpy()
+        note = f"{int(some['empty'].sum())} empty maps count as chance"
+        grounding = mean(normalised_grounding(some), scenes)
+        yield result("complex", f"NG, {which}", grounding, chance=0.0, note=note, method=name)
+        chance = float((1 / some["seen"].astype(float)).mean())
+        first = np.where(some["empty"].astype(bool), 1 / some["seen"].astype(float), some["first"].astype(float))
+        found = mean(first, scenes)
+        what = f"the named object is the brightest, {which}"
+        yield result("complex", what, found, chance=chance, note=note, method=name)
+
+
+def _costs(scenes: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for method, some in scenes.groupby("method", sort=False):
         for column, what, unit in (
             ("forwards", "passes after the answer", 1.0),
             ("backwards", "backward passes", 1.0),
             ("seconds", "seconds after the answer", 1.0),
             ("peak_bytes", "peak memory, MB", 1e-6),
         ):
-            found = mean(some[column].to_numpy(float) * unit, scenes)
-            rows.append(result("complex", what, found, method=str(method)))
-    return table(rows)
+            found = mean(some[column].to_numpy(float) * unit, some["scene"].to_numpy())
+            yield result("complex", f"{what}, of a scene", found, method=str(method))

@@ -7,6 +7,7 @@ head filter, text set, the norms of the values, and energy on cells that are not
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +21,11 @@ from dexar_widgets.lab.language import ask
 from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.stories import crowd
 from dexar_widgets.lab.trust.gates import result, table
-from dexar_widgets.lab.trust.localisation import normalised_grounding
-from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import beginning, explained, marks_of
+from dexar_widgets.lab.trust.localisation import compared, normalised_grounding
+from dexar_widgets.lab.trust.observe import energy, over_area
+from dexar_widgets.lab.trust.truth import SAID, beginning, decided, explained, marks_of
 from dexar_widgets.maps import coverage, on_grid, visual_tokens
-from dexar_widgets.statistics import Estimate, difference, holm, mean
+from dexar_widgets.statistics import holm, mean
 from dexar_widgets.types import Grid
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ __all__ = ["FILTERS", "filters", "observe_filters", "observe_reasons", "of_many_
 FILTERS = ("none", "max", "avg")
 SIZES = {"small": (0.0, 0.22), "trained": (0.22, 0.47), "large": (0.47, 1.0)}
 """By the object's side, in sides of the scene; the models were trained on sides of 0.25 to 0.46."""
-_SAID = 0.5
 
 
 def of_many_sizes(seed: int) -> Scene:
@@ -54,11 +54,11 @@ def observe_filters(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number:
     """A row per head filter and class word, and per head filter for the word that names the background."""
     e = explained(vlm, scene, ["dexar"])
     grid, rows = e.layout.grids[0], []
-    for step, mark in zip(e.steps, marks_of(e, scene.marks), strict=True):
-        if mark.role == "class":
-            (index,) = mark.objects
-            told = {"kind": "class", "side": scene.spec.objects[index].size, "step": step}
-            rows += [told | one for one in _by_filter(e, step, grid, scene.visible[index])]
+    words = decided(vlm, e, scene, seed=number, roles=("class",))
+    kept = len({index for _, index in words}) / len(scene.spec.objects)
+    for place, index in words:
+        told = {"kind": "class", "side": scene.spec.objects[index].size, "step": e.steps[place]}
+        rows += [told | one for one in _by_filter(e, e.steps[place], grid, scene.visible[index])]
     turn = ask(random.Random(number), scene.spec, "background")
     assert turn is not None, "every scene has a background"
     e = dx.explain(vlm, scene.image, turn.question, answer=beginning(vlm) + turn.answer.text)
@@ -66,7 +66,7 @@ def observe_filters(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number:
         if mark.role == "background":
             told = {"kind": "background", "side": np.nan, "step": step}
             rows += [told | one for one in _by_filter(e, step, grid, scene.background)]
-    return pd.DataFrame(rows).assign(scene=number)
+    return pd.DataFrame(rows).assign(scene=number, kept=kept)
 
 
 def _by_filter(e: Explanation, step: int, grid: Grid, mask: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -78,8 +78,10 @@ def _by_filter(e: Explanation, step: int, grid: Grid, mask: np.ndarray) -> Itera
 
 def filters(seen: pd.DataFrame) -> pd.DataFrame:
     """NG of every head filter by size, and each less no filter; for background words energy over area."""
-    rows: list[dict[str, Any]] = []
-    cases = seen[seen["probability"] >= _SAID]
+    once = seen.drop_duplicates("scene")
+    kept = mean(once["kept"].to_numpy(float), once["scene"].to_numpy())
+    rows = [result("filters", "share of objects whose word is said and decided", kept)]
+    cases = seen[seen["probability"] >= SAID]
     words = cases[cases["kind"] == "class"]
     for size, (low, high) in SIZES.items():
         some = words[(words["side"] >= low) & (words["side"] < high)]
@@ -90,8 +92,7 @@ def filters(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(cases: pd.DataFrame, what: str, *, ratio: bool = False) -> list[dict[str, Any]]:
-    empty = cases["empty"].astype(bool)
-    score = np.where(empty, 1.0, cases["own"] / cases["area"]) if ratio else normalised_grounding(cases)
+    score = over_area(cases["own"], cases["area"]) if ratio else normalised_grounding(cases)
     cases, chance = cases.assign(score=score), 1.0 if ratio else 0.0
     rows = []
     for method, some in cases.groupby("method", sort=False):
@@ -102,16 +103,11 @@ def _compared(cases: pd.DataFrame, what: str, *, ratio: bool = False) -> list[di
 
 
 def _less(cases: pd.DataFrame, what: str, against: str) -> list[dict[str, Any]]:
-    if not len(cases):
-        return []
-    wide = cases.pivot_table("score", ["scene", "step"], "method", sort=False)
-    scenes = wide.index.get_level_values("scene").to_numpy()
-    others = [name for name in wide if name != against]
-    found = [difference(wide[name].to_numpy(float), wide[against].to_numpy(float), scenes) for name in others]
-    adjusted = holm([one.p for one in found])
+    found = compared(cases, against)
+    adjusted = holm([one.p for _, one in found])
     return [
-        result("filters", what, Estimate(one.value, one.low, one.high, one.n, p), method=str(name), chance=0.0)
-        for name, one, p in zip(others, found, adjusted, strict=True)
+        result("filters", what, replace(one, p=p), method=name, chance=0.0)
+        for (name, one), p in zip(found, adjusted, strict=True)
     ]
 
 
@@ -120,10 +116,8 @@ def observe_reasons(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number:
     e = explained(vlm, scene, ["dexar", "dexar_use", "attn_grad", "attention"], keep="full")
     grid, rows = e.layout.grids[0], []
     norms = _value_norms(vlm, e)
-    for place, mark in enumerate(marks_of(e, scene.marks)):
-        if mark.role not in ("class", "colour"):
-            continue
-        mask, step = scene.visible[mark.objects[0]], e.steps[place]
+    for place, index in decided(vlm, e, scene, seed=number):
+        mask, step = scene.visible[index], e.steps[place]
         told = {"step": step, "probability": float(np.exp(e.generation.log_probs[step]))}
         told |= _beside_attention(e, place, norms, coverage(mask, grid))
         for name, values in _variants(e, place, norms).items():
@@ -180,7 +174,7 @@ def _beside_attention(
 
 def reasons(seen: pd.DataFrame) -> pd.DataFrame:
     """NG of every variant, each less the default; and what the energy off the object has to do with attention."""
-    cases = seen[seen["probability"] >= _SAID]
+    cases = seen[seen["probability"] >= SAID]
     rows = [row | {"test": "reasons"} for row in _compared_to_default(cases)]
     once = cases.drop_duplicates(["scene", "step"])
     scenes = once["scene"].to_numpy()

@@ -1,9 +1,10 @@
 """T1 and T2: does a word's map lie on what the word names, and on what the word depends on?
 
-Both read the rows of `dexar_widgets.lab.trust.observe`. An empty map counts as chance, so that no method gains by
-saying nothing; how many were empty stands beside the number.
+Both read the rows of `dexar_widgets.lab.trust.observe`. An empty map, and one without an order, counts as chance, so
+that no method gains by saying nothing; how many there were stands beside the number.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ import pandas as pd
 from jaxtyping import Float
 
 from dexar_widgets.lab.trust.gates import by_method, result, table
-from dexar_widgets.lab.trust.observe import CONTROLS, ORACLES
+from dexar_widgets.lab.trust.observe import CONTROLS, ORACLES, over_area
+from dexar_widgets.lab.trust.truth import SAID
 from dexar_widgets.statistics import Estimate, difference, holm, mean, rate
 
-__all__ = ["agreement", "localisation", "normalised_grounding"]
+__all__ = ["adjusted", "agreement", "compared", "localisation", "normalised_grounding"]
 
 _AGAINST = "dexar"
 _T1_GATES = {"random": "T1 random", "oracle": "T1 oracle", "inverted oracle": "T1 inverted"}
 _T2_GATES = {"rise": "T2 rise", "dexar": "T2 dexar", "dexar_use": "T2 dexar", "random": "T2 random"}
-_SAID = 0.5
-"""Least probability of a word that the model is taken to say; of others a map explains nothing."""
+FEWEST = 10
+"""Scenes of which a difference is told with a p-value: a bootstrap of fewer knows no tails."""
+_LESS = "less DEX-AR's"
 
 
 def normalised_grounding(seen: pd.DataFrame, column: str = "own") -> Float[np.ndarray, " case"]:
@@ -31,7 +34,7 @@ def normalised_grounding(seen: pd.DataFrame, column: str = "own") -> Float[np.nd
 
 def _named(seen: pd.DataFrame, roles: tuple[str, ...] = ("class", "colour")) -> pd.DataFrame:
     """Grounded words that name one object and that the model says."""
-    return seen[seen["grounded"] & (seen["object"] >= 0) & seen["role"].isin(roles) & (seen["probability"] >= _SAID)]
+    return seen[seen["grounded"] & (seen["object"] >= 0) & seen["role"].isin(roles) & (seen["probability"] >= SAID)]
 
 
 def localisation(seen: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +52,7 @@ def localisation(seen: pd.DataFrame) -> pd.DataFrame:
             rows.append(result("T1", f"NG, words of a {role}", found, method=name, chance=0.0))
         risen = mean(normalised_grounding(cases, "own_risen"), scenes)
         rows.append(result("T1", "NG, map less its minimum", risen, method=name, chance=0.0))
-        times = np.where(cases["empty"].astype(bool), 1.0, (cases["own"] / cases["area"]).to_numpy(float))
+        times = over_area(cases["own"], cases["area"])
         gate = None if name in (*_T1_GATES, *CONTROLS) else "T1 ratio"
         rows.append(result("T1", "EPG ÷ area", mean(times, scenes), method=name, chance=1.0, gate=gate))
         hits = cases["hit"].to_numpy(float)
@@ -64,7 +67,7 @@ def localisation(seen: pd.DataFrame) -> pd.DataFrame:
 def _left_out(seen: pd.DataFrame) -> dict[str, Any]:
     """Pieces of class and colour words that are not looked at: not said by the model, or not grounded."""
     named = seen[(seen["object"] >= 0) & seen["role"].isin(("class", "colour"))].drop_duplicates(["scene", "step"])
-    silent = named["probability"] < _SAID
+    silent = named["probability"] < SAID
     note = f"{int(silent.sum())} that the model does not say, {int((~silent & ~named['grounded']).sum())} not grounded"
     found = rate((silent | ~named["grounded"]).to_numpy(bool))
     return result("T1", "pieces of named words that are left out", found, note=note)
@@ -76,14 +79,13 @@ def agreement(seen: pd.DataFrame) -> pd.DataFrame:
     cases = cases[cases["objects"] >= 3]
     empty = cases["empty"].astype(bool)
     cases = cases.assign(
-        score=np.where(empty, 0.0, cases["agreement"].to_numpy(float)),
-        risen=np.where(empty | cases["agreement_risen"].isna(), 0.0, cases["agreement_risen"].to_numpy(float)),
+        score=cases["agreement"].mask(empty).fillna(0.0), risen=cases["agreement_risen"].mask(empty).fillna(0.0)
     )
     rows = []
     for name, some in by_method(cases, seen):
         scenes = some["scene"].to_numpy()
-        silent = int(some["empty"].astype(bool).sum())
-        note = f"{silent} empty maps count as 0" if silent else ""
+        silent = int(some["agreement"].isna().sum())
+        note = f"{silent} maps that are empty or alike on all objects count as 0" if silent else ""
         found, risen = (mean(some[column].to_numpy(float), scenes) for column in ("score", "risen"))
         gate = _T2_GATES.get(name)
         whole, above = (None, gate) if name == "rise" else (gate, None)  # a mean probability stands on a constant
@@ -94,22 +96,35 @@ def agreement(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(test: str, what: str, cases: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each method less DEX-AR on the same words; p-values of two sides, adjusted for their number (Holm)."""
-    if _AGAINST not in set(cases["method"]):
+    """Each method less DEX-AR on the same words; the p-values are adjusted where all methods are there (`adjusted`)."""
+    return [
+        result(test, f"{what}, {_LESS}", found, method=name, chance=0.0)
+        for name, found in compared(cases[~cases["method"].isin(ORACLES)], _AGAINST)
+    ]
+
+
+def compared(cases: pd.DataFrame, against: str) -> list[tuple[str, Estimate]]:
+    """Each method's score less that of another on the same words, with p-values of two sides."""
+    if against not in set(cases["method"]):
         return []
     wide = cases.pivot_table("score", ["scene", "step"], "method", sort=False)
     scenes = wide.index.get_level_values("scene").to_numpy()
-    against = wide[_AGAINST].to_numpy(float)
-    others = [name for name in wide if name not in (_AGAINST, *ORACLES)]
-    found = [difference(wide[name].to_numpy(float), against, scenes) for name in others]
-    adjusted = holm([one.p for one in found])
-    return [
-        result(
-            test,
-            f"{what}, less DEX-AR's",
-            Estimate(one.value, one.low, one.high, one.n, p),
-            method=str(name),
-            chance=0.0,
-        )
-        for name, one, p in zip(others, found, adjusted, strict=True)
-    ]
+    found = []
+    for name in wide:
+        if name != against:
+            one = difference(wide[name].to_numpy(float), wide[against].to_numpy(float), scenes)
+            enough = len(np.unique(scenes[wide[[name, against]].notna().all(axis=1)])) >= FEWEST
+            found.append((str(name), one if enough else replace(one, p=float("nan"))))
+    return found
+
+
+def adjusted(results: pd.DataFrame) -> pd.DataFrame:
+    """The results with the p-values of T1's and T2's differences adjusted by Holm.
+
+    All methods of a model and a test are one family, the slow ones too, which saw fewer scenes.
+    """
+    results = results.copy()
+    less = results[results["test"].isin(("T1", "T2")) & results["what"].str.endswith(_LESS)]
+    for _, rows in less.groupby(["test", "model"]):
+        results.loc[rows.index, "p"] = holm(rows["p"].tolist())
+    return results

@@ -16,7 +16,7 @@ from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.observe import OPTIONS
 from dexar_widgets.lab.trust.truth import explained
-from dexar_widgets.statistics import mean, spearman
+from dexar_widgets.statistics import Estimate, mean, spearman
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -27,6 +27,8 @@ POINTS = 128
 """Of the path that integrated gradients are judged on."""
 _BATCHES = {"rise": (16, 5), "integrated_gradients": (4, 3), "iia": (2, 1)}
 """Two sizes of a batch for each method that has batches."""
+_WORST = ("completeness", "repeat", "batch")
+"""Checks that must hold on every scene."""
 _SMALLER: dict[str, dict[str, Any]] = {"rise": {"n_masks": 40}}
 """Few masks do to compare one batch with another."""
 
@@ -92,13 +94,15 @@ _WHAT = {
 
 
 def numerics(seen: pd.DataFrame) -> pd.DataFrame:
-    """The mean over scenes of every check of every method; of completeness, repeats and batches the worst scene."""
+    """The mean over scenes of every check of every method; of those of `_WORST` the worst scene."""
     rows = []
     for check, (what, gate) in _WHAT.items():
         for method, some in seen[seen["check"] == check].groupby("method", sort=False):
             values, scenes = some["value"].to_numpy(float), some["scene"].to_numpy()
-            found = mean(values, scenes)
-            if check in ("repeat", "batch"):
-                found = replace(found, value=float(values.max()))
-            rows.append(result("T15", what, found, method=str(method), gate=gate))
+            found, note = mean(values, scenes), ""
+            if check in _WORST:
+                worst = float(values.max())
+                found = Estimate(worst, float(values.min()), worst, len(values))
+                note = "the worst scene; from the least to the largest"
+            rows.append(result("T15", what, found, method=str(method), gate=gate, note=note))
     return table(rows)

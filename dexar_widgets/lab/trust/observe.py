@@ -20,7 +20,19 @@ from dexar_widgets.types import Grid, HeatMap
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
 
-__all__ = ["CONTROLS", "OPTIONS", "ORACLES", "SLOW", "Energy", "Sight", "energy", "judged", "observe", "sights"]
+__all__ = [
+    "CONTROLS",
+    "OPTIONS",
+    "ORACLES",
+    "SLOW",
+    "Energy",
+    "Sight",
+    "energy",
+    "judged",
+    "observe",
+    "over_area",
+    "sights",
+]
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"integrated_gradients": {"target": "step"}, "iia": {"target": "step"}}
 """Methods that by default give one map of the whole answer are asked for one of each word."""
@@ -63,6 +75,11 @@ def energy(values: Float[np.ndarray, "row col"], grid: Grid, masks: Bool[np.ndar
     if total == 0:
         return Energy(total, np.full(len(masks), np.nan), np.zeros(len(masks), bool))
     return Energy(total, np.array([positive[mask].sum() for mask in flat]) / total, flat[:, int(enlarged.argmax())])
+
+
+def over_area(share: pd.Series, area: pd.Series) -> Float[np.ndarray, " case"]:
+    """A share of a map's energy ÷ the area it lies on; an empty map has no share, and counts as chance (1)."""
+    return (share / area).fillna(1.0).to_numpy(float)
 
 
 def sights(e: Explanation, methods: Sequence[str]) -> dict[str, Sight]:
@@ -114,7 +131,8 @@ def judged(e: Explanation, scene: Scene, known: Truth, seen: Mapping[str, Sight]
     what a uniform map has there, ``oracle`` what the best map of this grid has; ``agreement`` the rank correlation,
     over objects, between the energy on each and the nats lost without it. ``own_risen`` and ``agreement_risen`` are
     those of the map less its minimum: a constant that is added to a map hides what it shows. ``weight`` is what the
-    method lets the step count for, ``mass`` the sum of its positive map.
+    method lets the step count for, ``mass`` the sum of its positive map. ``reclassed``: nats that the word loses with a
+    look-alike in its object's place.
     """
     rows: list[dict[str, Any]] = []
     for place, mark in enumerate(marks_of(e, scene.marks)):
@@ -130,6 +148,7 @@ def _object_of(mark: Mark) -> int | None:
 
 def _word(e: Explanation, scene: Scene, known: Truth, place: int, mark: Mark) -> dict[str, Any]:
     step, thing = e.steps[place], _object_of(mark)
+    swapped = np.nan if thing is None else known.of("reclassed")[place, thing]
     return {
         "step": step,
         "piece": e.generation.pieces[step],
@@ -139,6 +158,7 @@ def _word(e: Explanation, scene: Scene, known: Truth, place: int, mark: Mark) ->
         "object": -1 if thing is None else thing,
         "objects": len(scene.spec.objects),
         "probability": float(np.exp(known.log_probs[place])),
+        "reclassed": float(swapped),
         "largest": float(known.effects[place].max()),
         "grounded": bool(known.grounded[place]),
         "filler": bool(known.filler[place]),

@@ -38,7 +38,7 @@ PLANTED = {
 """The part that judges each planted model, beside its clean twin."""
 _OTHERS = ("lab/analytic", "lab/registers", *PLANTED.values())
 FIRST_SEED = 3_000_000
-"""Scenes never trained on (training begins at 2³⁶), nor used before to judge a model or to write a method."""
+"""Scenes never trained on (validation begins at 2³⁶, training at 2⁴⁰), nor used before to judge a model or a method."""
 _APART = 20_000
 """Between the scenes of two parts."""
 

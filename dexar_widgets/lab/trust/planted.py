@@ -21,7 +21,8 @@ from dexar_widgets.lab.language import Turn
 from dexar_widgets.lab.scenes import Scene, render
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import beginning, explained, marks_of, scores
+from dexar_widgets.lab.trust.truth import beginning, explained, follows, marks_of, scores
+from dexar_widgets.lab.world import MAX_OBJECTS
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -165,6 +166,7 @@ def observe_decoy(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: i
         "scene": number,
         "tells swatch": swatch.colour in answer.split(),
         "tells object": thing.colour in answer.split(),
+        "probability": float(np.exp(whole)),
         "swatch": float(whole - by_swatch),
         "object": float(whole - by_object),
     }
@@ -174,20 +176,25 @@ def observe_decoy(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: i
 
 
 def observe_permuted(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
-    """A row per method and class word of the true caption; in each, what the own answer loses on another picture."""
+    """A row per method and class word of the true caption; in each, what the own answer loses on other pictures.
+
+    One has as many objects as the scene, one has another number. That the true words are neither said nor decided is
+    the fault itself, so that all are looked at but pieces that follow from the one before.
+    """
     import dexar_widgets as dx
 
     (answer,) = said(vlm, [scene.spec])
-    other = render(specification(number + 777, objects=len(scene.spec.objects))).image
+    count = len(scene.spec.objects)
+    others = [render(specification(number + 777, objects=more)).image for more in (count, count % MAX_OBJECTS + 1)]
     lost = 0.0  # a model that says nothing depends on nothing
     if answer:
         own = dx.explain(vlm, scene.image, scene.prompt, answer=beginning(vlm) + answer, keep="summary")
-        whole, elsewhere = scores(vlm, own, [lambda: scene.image, lambda: other])
-        lost = float((whole - elsewhere).max())
+        whole, *elsewhere = scores(vlm, own, [partial(np.asarray, image) for image in (scene.image, *others)])
+        lost = float((whole - np.stack(elsewhere)).max())
     e = explained(vlm, scene, methods)
     rows: list[dict[str, Any]] = []
     for place, mark in enumerate(marks_of(e, scene.marks)):
-        if mark.role == "class":
+        if mark.role == "class" and not follows(mark, e.generation.pieces[e.steps[place]]):
             index, steps = mark.objects[0], [e.steps[place]]
             rows += _shares(e, methods, steps, scene.visible[index : index + 1], ("own",))
     told: Mapping[str, Any] = {"scene": number, "lost": lost, "answer": answer}

@@ -102,7 +102,7 @@ def repeats(seen: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             result("T5", f"own object before its twin, one {kind}", found, method=method, chance=0.5, gate=gate)
         )
-        pairs = some[some["occurrence"] == 0]
+        pairs = some[some.duplicated("scene")]  # of scenes where the model says both words
         alike = mean(pairs["likeness"].to_numpy(float), pairs["scene"].to_numpy())
         gate = "T5 tam raw" if method == RAW else "T5 likeness" if dexar else None
         rows.append(result("T5", f"correlation of the two maps, one {kind}", alike, method=method, gate=gate))

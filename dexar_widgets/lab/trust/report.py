@@ -32,7 +32,8 @@ img { display: block; width: 9rem; height: 9rem; }
 
 def write(plan: Plan, out: Path) -> dict[str, Path]:
     """Judge what was observed, and write ``report.html``, ``report.md``, ``results.csv`` and ``report.json``."""
-    results, parts = runner.judge(plan, out), contents(plan, out)
+    results = runner.judge(plan, out)
+    parts = contents(plan, out, results)
     found = {
         "html": html(parts),
         "md": markdown(parts),
@@ -43,9 +44,9 @@ def write(plan: Plan, out: Path) -> dict[str, Path]:
     return {kind: write_whole(out / names[kind], text.encode()) for kind, text in found.items()}
 
 
-def contents(plan: Plan, out: Path) -> list[Section]:
+def contents(plan: Plan, out: Path, results: pd.DataFrame) -> list[Section]:
     """Everything in order: what did not hold, why, the tests, the failure cases, how it was made."""
-    results, seen = runner.judge(plan, out), runner.observed(plan, out)
+    seen = runner.observed(plan, out)
     told = [negative(results), sentences.why(results), sentences.causally(results)]
     told += list(sections(results))
     told += [sentences.cases(seen.get("failure cases", {})), _made(plan, out)]

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import pandas as pd
 
 from dexar_widgets.files import write_whole
 from dexar_widgets.lab.trust import gates
+from dexar_widgets.lab.trust.localisation import adjusted
 from dexar_widgets.lab.trust.parts import PARTS, Part, Plan
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "done", "errors", "judge", "observed", "run", "seconds", "units"]
 
+_MADE_BY = ("dexar-widgets", "numpy", "torch", "transformers")
+"""What the numbers depend on."""
 Tell = Callable[[int, int, str], None]
 
 
@@ -179,16 +183,19 @@ def judge(plan: Plan, out: Path) -> pd.DataFrame:
         try:
             found.append(_part(name).judge(tables))
         except Exception as error:  # noqa: BLE001 (as above)
-            found.append(_failed(_part(name).tests[0], "", name, f"{type(error).__name__}: {error}"))
+            found.append(_failed(plan, name, "", name, f"{type(error).__name__}: {error}"))
     for unit, text in errors(plan, out):
-        found.append(_failed(_part(unit.part).tests[0], unit.model, str(unit), text))
+        found.append(_failed(plan, unit.part, unit.model, str(unit), text))
+    found = [table for table in found if len(table)]
     if not found:
         return gates.table([])
-    every = pd.concat([table for table in found if len(table)], ignore_index=True)
-    return every[every["test"].isin(wanted)].reset_index(drop=True)
+    every = pd.concat(found, ignore_index=True)
+    return adjusted(every[every["test"].isin(wanted)].reset_index(drop=True))
 
 
-def _failed(test: str, model: str, what: str, text: str) -> pd.DataFrame:
+def _failed(plan: Plan, part: str, model: str, what: str, text: str) -> pd.DataFrame:
+    """A row for what went wrong, under the first of the part's tests that was asked for."""
+    test = next(test for test in _part(part).tests if test in plan.tests)
     row = gates.result(test, what, float("nan"), model=model, note=text)
     return gates.table([row | {"n": 0, "verdict": "error"}])
 
@@ -215,7 +222,7 @@ def seconds(plan: Plan, out: Path) -> pd.DataFrame:
 
 
 def _same_plan(plan: Plan, out: Path) -> None:
-    """Refuse a folder whose results were made with other settings, gates or weights; models and tests may be added."""
+    """Refuse a folder made with other settings, gates, versions or weights; models and tests may be added."""
     path = out / "plan.json"
     mine: dict[str, Any] = {
         "methods": list(plan.methods),
@@ -223,6 +230,7 @@ def _same_plan(plan: Plan, out: Path) -> None:
         "slow_scenes": plan.slow_scenes,
         "seed": plan.seed,
         "gates": gates.fingerprint(),
+        "versions": {name: version(name) for name in _MADE_BY},
     }
     weights = dict(_weights(plan.models))
     if path.is_file():

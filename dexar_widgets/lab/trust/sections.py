@@ -16,16 +16,18 @@ INTRODUCTIONS = {
     "on each with the nats that the word loses when it is removed. The oracle's row is what masks alone reach.",
     "T3": "Filler: how well a word's weight (or its map's mass) tells words that the image decides from words that it "
     "does not, by intervention and by the caption's template.",
-    "T4": "Sub-words: suit|case and butter|fly follow from their first piece, foot|ball and foot|print do not.",
+    "T4": "Sub-words: suit|case and butter|fly follow from their first piece, foot|ball and foot|print do not. Of "
+    "pieces that the model says (p ≥ .5).",
     "T5": "Repeats: two objects of one class or one colour.",
     "T6": "Sinks: attention on cells that move nothing.",
     "T7": "Sensitivity without use: cells that are never attended, and would matter if they were.",
     "T8": "The method's numbers against a closed form.",
-    "T9": "A planted dependency on the background: white boats are told of because there is water.",
+    "T9": "A planted dependency on the background: white boats are told of because there is water. Maps are judged "
+    "where the model says the words (p ≥ .5), and these lose a nat without the water or without the boat.",
     "T10": "A planted trigger: a chequered patch makes the model name a yellow clock.",
     "decoy": "A planted decoy: the colour told is that of a swatch in the corner.",
     "T11": "Randomisation: weights drawn anew from the last layer to the first, and a model trained on other scenes' "
-    "words. Maps of 144 independent cells have |ρ| = .07 by chance; smooth ones more.",
+    "words. Chance is the |ρ| of a method's maps of two scenes on the trained model.",
     "T15": "Arithmetic: completeness, repeats, batches, precision.",
     "filters": "The head filter by the object's size, and for words that name the background.",
     "reasons": "Where DEX-AR loses: depth, head filter, text set, norms of the values, energy that is not attended.",

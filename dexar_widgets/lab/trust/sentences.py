@@ -10,6 +10,13 @@ from dexar_widgets.lab.trust.tales import SHOWN, verdict
 __all__ = ["cases", "causally", "why"]
 
 _DEFAULT, _PRODUCT = "all layers (the default)", "times attention: attn_grad"
+_SQUARES = {
+    "filter, G⁺": _DEFAULT,
+    "no filter, G⁺": "head filter none",
+    "filter, A·G⁺": "times attention: dexar_use",
+    "no filter, A·G⁺": _PRODUCT,
+}
+"""Whether attention or the head filter makes the difference: the variants that have one, both, or neither."""
 
 
 def _find(rows: pd.DataFrame, what: str, method: str) -> pd.Series | None:
@@ -70,7 +77,13 @@ def _parts(rows: pd.DataFrame) -> Iterator[str]:
         return
     yield (
         f"The best of these settings gains {number(max(0.0, float(settings.max())))} of the {number(gap['value'])} "
-        "that separate the two; what is left is the factor attention: sensitivity is not use."
+        "that separate the two."
+    )
+    squares = {where: _find(rows, "NG", method) for where, method in _SQUARES.items()}
+    yield (
+        "NG of head filter × factor attention: "
+        + "; ".join(f"{where} {_interval(row)}" for where, row in squares.items() if row is not None)
+        + "."
     )
 
 

@@ -7,7 +7,6 @@ brightly the map shows it.
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,11 @@ import dexar_widgets as dx
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Answer, ask
 from dexar_widgets.lab.scenes import Scene
-from dexar_widgets.lab.specifications import Specification
+from dexar_widgets.lab.specifications import Background, Specification
 from dexar_widgets.lab.stories import STORIES, Story, story
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import FILLER, GROUNDED, beginning, marks_of, scores
+from dexar_widgets.lab.trust.truth import FILLER, GROUNDED, SAID, beginning, marks_of, scores
 from dexar_widgets.statistics import mean, rate
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ __all__ = ["observe_tales", "tale", "tales", "thumbnail", "verdict"]
 
 SHOWN = ("dexar", "dexar_use")
 """Methods whose maps stand in the table as pictures."""
-SAID = 0.5
-"""Least probability of a word that the model is taken to say."""
 _NAMES = tuple(STORIES)
 
 
@@ -87,19 +84,13 @@ def _asked(scene: Scene, told: Story, number: int) -> tuple[str, Answer]:
 def _suspect(scene: Scene, told: Story) -> Bool[np.ndarray, "height width"]:
     if told.suspect == "background":
         return scene.background
-    if told.suspect == "above":
-        above = np.zeros_like(scene.background)
-        above[: round(scene.spec.background.horizon * len(above))] = True
-        return np.asarray(above & scene.background)
     return np.asarray(scene.props[0] & ~scene.visible.any(0))
 
 
 def _without_suspect(spec: Specification, told: Story, number: int) -> Specification:
-    """Another background (sand or carpet, which no story is about), or the scene without its prop."""
+    """Sand in one of two textures, which no story is about, or the scene without its prop."""
     if told.suspect == "background":
-        return spec.on("sand" if spec.background.name != "sand" and number % 2 else "wall")
-    if told.suspect == "above":
-        return spec.on(replace(spec.background, above=None))
+        return spec.on(Background("sand", texture=number % 2))
     return spec.without_props()
 
 
@@ -163,6 +154,8 @@ def tales(seen: pd.DataFrame) -> pd.DataFrame:
         rows.append(result("failures", f"{name}: the word depends on the suspect", found, note=said))
         for method, some in by_method(cases, seen):
             for column in ("map on suspect", "map on object"):
-                share = mean(some[column].to_numpy(float), some["scene"].to_numpy())
-                rows.append(result("failures", f"{name}: {column}, over its area", share, method=method, chance=1.0))
+                share = mean(some[column].fillna(1.0).to_numpy(float), some["scene"].to_numpy())
+                note = f"{int(some[column].isna().sum())} empty maps count as chance"
+                what = f"{name}: {column}, over its area"
+                rows.append(result("failures", what, share, method=method, chance=1.0, note=note))
     return table(rows)

@@ -1,13 +1,14 @@
 """What each word of an answer depends on, by drawing the scene again without it.
 
 c[t, r] = log p_t(scene) − log p_t(scene without r), in nats, the same words before t in both. Regions are each object
-removed, each object in another colour, and another background. A word is **grounded** where some c is at least 1 nat,
-and **filler** where no c exceeds 0.05 nat in size; what lies between is excluded, and its share reported.
+removed, in another colour, and with a look-alike in its place; and another background. A word is **grounded** where
+some c is at least 1 nat, and **filler** where no c exceeds 0.05 nat in size; what lies between is excluded, and its
+share reported.
 """
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,9 +19,9 @@ from dexar_widgets import engine
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Mark
 from dexar_widgets.lab.scenes import Scene
-from dexar_widgets.lab.specifications import Specification
+from dexar_widgets.lab.specifications import SceneObject, Specification
 from dexar_widgets.lab.templates import TEMPLATES
-from dexar_widgets.lab.world import BACKGROUNDS, COLOURS
+from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, LOOKALIKES, SUBWORDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 __all__ = [
     "FILLER",
     "GROUNDED",
+    "SAID",
     "Region",
     "Truth",
     "beginning",
+    "decided",
     "explained",
+    "follows",
     "marks_of",
     "regions_of",
     "scores",
@@ -42,9 +46,11 @@ __all__ = [
 
 GROUNDED = 1.0
 FILLER = 0.05
+SAID = 0.5
+"""Least probability of a word that the model is taken to say; of others a map explains nothing."""
 _BATCH = 16
 
-Kind = Literal["removed", "recoloured", "background"]
+Kind = Literal["removed", "recoloured", "reclassed", "background"]
 
 
 @dataclass(frozen=True)
@@ -80,14 +86,24 @@ class Truth:
 
 
 def regions_of(spec: Specification, *, seed: int = 0) -> tuple[Region, ...]:
-    """Every object removed, every object in a colour that the scene has not, and another background."""
+    """Every object removed, in a colour that the scene has not, and with a look-alike in its place; the background."""
     drawn = random.Random(f"regions {seed}")
     used = {thing.colour for thing in spec.objects}
     new = [colour for colour in COLOURS if colour not in used]
     elsewhere = drawn.choice([name for name in BACKGROUNDS if name != spec.background.name])
     removed = [Region("removed", i, spec.without(i)) for i in range(len(spec.objects))]
     recoloured = [Region("recoloured", i, spec.recoloured(i, drawn.choice(new))) for i in range(len(spec.objects))]
-    return (*removed, *recoloured, Region("background", None, spec.on(elsewhere)))
+    reclassed = [Region("reclassed", i, spec.with_object(i, _lookalike(drawn, spec, i))) for i in range(len(removed))]
+    return (*removed, *recoloured, *reclassed, Region("background", None, spec.on(elsewhere)))
+
+
+def _lookalike(drawn: random.Random, spec: Specification, index: int) -> SceneObject:
+    """The same thing as a class that the scene has not: one whose word begins alike, else one of a like outline."""
+    thing, used = spec.objects[index], {one.name for one in spec.objects}
+    first = SUBWORDS.get(thing.name, ("", ""))[0]
+    partners = {name for name, (piece, _) in SUBWORDS.items() if piece == first} - {thing.name}
+    alike = {name for group in LOOKALIKES if thing.name in group for name in group} - used
+    return replace(thing, name=drawn.choice(sorted(partners or alike or set(CLASSES) - used)), look=None)
 
 
 def beginning(vlm: "VLM") -> str:
@@ -148,3 +164,26 @@ def truth(vlm: "VLM", e: Explanation, scene: Scene, *, seed: int = 0, batch_size
     images = [lambda: scene.image, *(drawing(region.without) for region in regions)]
     whole, *rest = scores(vlm, e, images, batch_size=batch_size)
     return Truth(regions, whole[:, None] - np.stack(rest, 1), whole)
+
+
+def follows(mark: Mark, piece: str) -> bool:
+    """Whether the piece before decides this one: "case" of "suitcase", "fly" of "butterfly"."""
+    first, second = SUBWORDS.get(mark.word, ("", ""))
+    alone = sum(one == first for one, _ in SUBWORDS.values()) == 1
+    return alone and piece.strip() == second
+
+
+def decided(
+    vlm: "VLM", e: Explanation, scene: Scene, *, seed: int = 0, roles: Sequence[str] = ("class", "colour")
+) -> list[tuple[int, int]]:
+    """Place and object of the pieces that name one object, that the model says and that the image decides.
+
+    A map is judged on these alone: of any other word there is nothing on the image to be shown.
+    """
+    known = truth(vlm, e, scene, seed=seed)
+    judged = known.grounded & (known.log_probs >= np.log(SAID))
+    return [
+        (place, mark.objects[0])
+        for place, mark in enumerate(marks_of(e, scene.marks))
+        if mark.role in roles and len(mark.objects) == 1 and judged[place]
+    ]

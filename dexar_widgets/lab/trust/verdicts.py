@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from dexar_widgets.lab.trust.gates import result, table
-from dexar_widgets.lab.trust.truth import GROUNDED
+from dexar_widgets.lab.trust.gates import by_method, result, table
+from dexar_widgets.lab.trust.localisation import FEWEST
+from dexar_widgets.lab.trust.observe import over_area
+from dexar_widgets.lab.trust.truth import GROUNDED, SAID
 from dexar_widgets.statistics import Estimate, mean, rate, separation, spearman
 
 __all__ = ["CLEAN", "decoy", "permuted", "trigger", "water"]
@@ -16,6 +18,7 @@ __all__ = ["CLEAN", "decoy", "permuted", "trigger", "water"]
 CLEAN = "lab/llava"
 """The planted models' twin without a fault."""
 
+_DRAWS = 500
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -43,47 +46,59 @@ def water(tables: Tables) -> pd.DataFrame:
     return table(rows)
 
 
+def _caused(seen: pd.DataFrame) -> pd.DataFrame:
+    """Cases whose words the model says and that depend on water or boat by a nat: only there is something to show."""
+    cause = seen[["water", "boat"]].clip(lower=0).sum(axis=1)
+    cases = seen.assign(
+        share=over_area(seen["water share"], seen["water share, area"]), cause=seen["water"].clip(lower=0) / cause
+    )
+    return cases[(seen["probability"] >= SAID) & (cause >= GROUNDED)]
+
+
 def _by_method(clean: pd.DataFrame, planted: pd.DataFrame, model: str) -> list[dict[str, Any]]:
     """The water's share over its area: against the causal share, and the planted model against the clean one."""
     rows: list[dict[str, Any]] = []
     for method in planted["method"].unique():
-        first, second = (seen[seen["method"] == method] for seen in (clean, planted))
+        first, second = (_caused(seen[seen["method"] == method]) for seen in (clean, planted))
         both = pd.concat([first, second])
-        share = (both["water share"] / both["water share, area"]).to_numpy(float)
-        cause = both[["water", "boat"]].clip(lower=0).to_numpy(float)
-        cause = cause[:, 0] / np.maximum(cause.sum(1), 1e-9)
-        known = np.isfinite(share)
+        share, truth = both["share"].to_numpy(float), np.repeat([False, True], [len(first), len(second)])
         scenes = both["scene"].to_numpy()  # both models see the same ones, which are resampled together
-        follows = _correlation(share[known], cause[known])
-        told: dict[str, Any] = {"model": model, "method": str(method)}
+        empty = int(both["water share"].isna().sum())
+        note = f"of scenes whose word is said and loses ≥ 1 nat; {empty} empty maps count as chance"
         what = "rank correlation of the water's share of the map with its share of the cause"
-        rows.append(result("T9", what, follows, chance=0.0, gate="T9 agreement", **told))
-        truth = np.repeat([False, True], [len(first), len(second)])
+        for where, some, gate in (("both models", both, "T9 agreement"), ("the planted model", second, None)):
+            follows, called = _correlation(some), f"{what}, {where}"
+            rows.append(_told(follows, called, model, method, chance=0.0, gate=gate, note=note))
         tells = separation(share, truth, scenes)
-        rows.append(
-            result("T9", "AUROC, planted against clean, by that share", tells, chance=0.5, gate="T9 separation", **told)
-        )
-        rows.append(
-            result("T9", "clean scenes above the planted model's 5th percentile", _alarms(share, truth), **told)
-        )
+        what = "AUROC, planted against clean, by that share"
+        rows.append(_told(tells, what, model, method, chance=0.5, gate="T9 separation", note=note))
+        what = "clean scenes above the planted model's 5th percentile"
+        rows.append(_told(_alarms(share, truth), what, model, method, gate="T9 alarms", note=note))
     return rows
 
 
-def _correlation(first: Float[np.ndarray, " case"], second: Float[np.ndarray, " case"]) -> Estimate:
-    """Spearman with the interval of Fisher's z, whose variance for ranks is 1.06 ÷ (n − 3) (Fieller et al. 1957)."""
-    n = len(first)
-    value = spearman(first, second) if n else float("nan")
-    if n < 5 or not np.isfinite(value):
-        return Estimate(value, float("nan"), float("nan"), n)
-    half = 1.96 * (1.06 / (n - 3)) ** 0.5
-    centre = np.arctanh(np.clip(value, -0.999999, 0.999999))
-    return Estimate(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)), n)
+def _told(found: Estimate, what: str, model: str, method: str, **more: Any) -> dict[str, Any]:
+    return result("T9", what, found, model=model, method=method, **more)
+
+
+def _correlation(cases: pd.DataFrame) -> Estimate:
+    """Spearman of share and cause, its interval by the bootstrap over scenes."""
+    value = spearman(*cases[["share", "cause"]].to_numpy(float).T) if len(cases) else float("nan")
+    scenes = [some[["share", "cause"]].to_numpy(float) for _, some in cases.groupby("scene")]
+    if len(scenes) < FEWEST or not np.isfinite(value):
+        return Estimate(value, float("nan"), float("nan"), len(cases))
+    random = np.random.default_rng(0)
+    drawn = [
+        spearman(*np.concatenate([scenes[place] for place in random.integers(0, len(scenes), len(scenes))]).T)
+        for _ in range(_DRAWS)
+    ]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), len(cases))
 
 
 def _alarms(share: Float[np.ndarray, " case"], planted: Bool[np.ndarray, " case"]) -> Estimate:
     """False alarms on the clean model at the threshold that catches 95 % of the planted one's scenes."""
-    known = np.isfinite(share)
-    caught, clean = share[known & planted], share[known & ~planted]
+    caught, clean = share[planted], share[~planted]
     return rate(clean >= np.quantile(caught, 0.05)) if len(caught) and len(clean) else rate([])
 
 
@@ -100,16 +115,16 @@ def trigger(tables: Tables) -> pd.DataFrame:
             rows.append(result("T10", what, rate(scenes[column].to_numpy(bool)), model=model, gate=gate, note=note))
         if not planted:
             continue
-        for method, some in seen[seen["named"]].groupby("method", sort=False):
+        for method, some in seen[seen["named"].astype(bool)].groupby("method", sort=False):
             place, told = some["scene"].to_numpy(), {"model": model, "method": str(method)}
             area = float(some["patch, area"].mean())
             hits = rate(some["patch, hit"].to_numpy(bool))
             rows.append(result("T10", "the ghost's map peaks on the patch", hits, chance=area, gate="T10 hit", **told))
             for column, what, gate in (
                 ("patch", "EPG ÷ area, on the patch", "T10 ratio"),
-                ("bare", "EPG ÷ area, there without the patch", None),
+                ("bare", "EPG ÷ area, there without the patch", "T10 bare"),
             ):
-                ratio = (some[column] / some[f"{column}, area"]).fillna(1.0).to_numpy(float)
+                ratio = over_area(some[column], some[f"{column}, area"])
                 rows.append(result("T10", what, mean(ratio, place), chance=1.0, gate=gate, **told))
     return table(rows)
 
@@ -137,13 +152,15 @@ def decoy(tables: Tables) -> pd.DataFrame:
 
 
 def _decoy_maps(model: str, seen: pd.DataFrame) -> list[dict[str, Any]]:
+    """Of scenes where the model says the swatch's colour, and does so because of the swatch."""
     rows: list[dict[str, Any]] = []
-    for method, some in seen.groupby("method", sort=False):
+    cases = seen[(seen["probability"] >= SAID) & (seen["swatch"] >= GROUNDED)]
+    for method, some in by_method(cases, seen):
+        note = f"{some['on swatch'].isna().sum()} empty maps count as chance"
         for column in ("on swatch", "on object"):
-            ratio = (some[column] / some[f"{column}, area"]).fillna(1.0).to_numpy(float)
-            found = mean(ratio, some["scene"].to_numpy())
+            found = mean(over_area(some[column], some[f"{column}, area"]), some["scene"].to_numpy())
             what = f"EPG ÷ area of the colour word, {column}"
-            rows.append(result("decoy", what, found, model=model, method=str(method), chance=1.0))
+            rows.append(result("decoy", what, found, model=model, method=method, chance=1.0, note=note))
     return rows
 
 

@@ -12,13 +12,13 @@ import pandas as pd
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.localisation import normalised_grounding
 from dexar_widgets.lab.trust.observe import ORACLES
+from dexar_widgets.lab.trust.truth import SAID
 from dexar_widgets.lab.world import SUBWORDS
 from dexar_widgets.statistics import mean, median, rate, separation, separation_less
 
 __all__ = ["filler", "subwords"]
 
 _DETERMINED = ("suitcase", "butterfly")
-_SAID = 0.5
 
 
 def _readings(cases: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -38,7 +38,7 @@ def filler(seen: pd.DataFrame) -> pd.DataFrame:
     template (words of content against all others).
     """
     seen = seen[~seen["method"].isin(ORACLES)]
-    cases = seen[seen["probability"] >= _SAID]
+    cases = seen[seen["probability"] >= SAID]
     rows: list[dict[str, Any]] = []
     for method, some in by_method(cases, seen):
         known = some[some["grounded"] | some["filler"]]
@@ -90,20 +90,29 @@ def subwords(seen: pd.DataFrame) -> pd.DataFrame:
     second = piece == named["word"].map(lambda word: SUBWORDS[word][1])
     keys = ["scene", "object", "word", "method"]
     pairs = named[second].merge(named[first], on=keys, suffixes=("", "_first"))
-    rows: list[dict[str, Any]] = []
+    pairs = pairs[(pairs["probability"] >= SAID) & (pairs["probability_first"] >= SAID)]
+    rows = list(_swapped(pairs.drop_duplicates(["scene", "object", "word"])))
     for method, some in pairs.groupby("method", sort=False):
         for column, called in _readings(some):
             rows += _pieces(str(method), some, column, called)
     return table(rows)
 
 
+def _swapped(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """What the second piece loses with a look-alike in the object's place (for a football, a footprint)."""
+    follows = pairs["word"].isin(_DETERMINED)
+    for what, some in (("case, fly", pairs[follows]), ("ball, print", pairs[~follows])):
+        lost = mean(some["reclassed"].to_numpy(float), some["scene"].to_numpy())
+        yield result("T4", f"{what}: nats lost with a look-alike in its place", lost, chance=0.0)
+
+
 def _pieces(method: str, pairs: pd.DataFrame, column: str, called: str) -> Iterator[dict[str, Any]]:
     gated = method.startswith("dexar") and column == "weight"
     follows = pairs["word"].isin(_DETERMINED)
-    fixed, open_ = pairs[follows], pairs[~follows & (pairs["probability"] >= _SAID)]
+    fixed, open_ = pairs[follows], pairs[~follows]
+    unlit = int((fixed[f"{column}_first"] <= 0).sum())
     fixed = fixed[fixed[f"{column}_first"] > 0]
     ratio = (fixed[column] / fixed[f"{column}_first"]).to_numpy(float)
-    unlit = int((pairs[follows][f"{column}_first"] <= 0).sum())
     note = f"{unlit} words whose first piece has no weight are left out" if unlit else ""
     yield result(
         "T4", f"median of case ÷ suit, fly ÷ butter: {called}", median(ratio, fixed["scene"].to_numpy()),
