@@ -155,7 +155,8 @@ def test_only_tests_with_a_known_answer_and_controls_decide():
     assert {name for name in deciding if name.startswith(("T1 ", "T2 "))} == {
         "T1 random", "T1 oracle", "T1 inverted", "T2 random",
     }  # fmt: skip
-    assert all(set(gate) <= {"within", "at_least", "at_most", "decides", "why"} for gate in gates.gates().values())
+    known = {"within", "at_least", "at_most", "decides", "sampled", "why"}
+    assert all(set(gate) <= known for gate in gates.gates().values())
 
 
 @pytest.mark.parametrize(
