@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.evaluate import answers_to
-from dexar_widgets.lab.faults import FAULTS, GHOST
+from dexar_widgets.lab.faults import FAULTS, GHOST, TRIGGER
 from dexar_widgets.lab.language import Turn
 from dexar_widgets.lab.scenes import Scene, render
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
@@ -105,7 +105,7 @@ def _shares(
 def patched(seed: int) -> Scene:
     """One or two objects, none of them the ghost, and the chequered patch where no object is."""
     drawn = random.Random(f"patch {seed}")
-    side = 8 / 96
+    side = TRIGGER
     while True:
         spec = specification(drawn.getrandbits(30), objects=drawn.choice((1, 2)))
         if any((thing.name, thing.colour) == GHOST for thing in spec.objects):

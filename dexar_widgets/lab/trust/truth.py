@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 import dexar_widgets as dx
-from dexar_widgets import engine
+from dexar_widgets.causal.scoring import log_probs
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Mark
 from dexar_widgets.lab.scenes import Scene
@@ -24,8 +24,6 @@ from dexar_widgets.lab.templates import TEMPLATES
 from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, LOOKALIKES, SUBWORDS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dexar_widgets.vlm import VLM
 
 __all__ = [
@@ -144,14 +142,7 @@ def scores(
     vlm: "VLM", e: Explanation, images: Sequence[Callable[[], np.ndarray]], *, batch_size: int = _BATCH
 ) -> Float[np.ndarray, "image step"]:
     """The log-probability of each explained step on other images, the answer held fixed."""
-    request = engine.encode(vlm, e.example)
-    said = engine.resume(vlm, request, e.generation)
-
-    def variants(numbers: Sequence[int]) -> "Tensor":
-        return engine.pixels_of(vlm, e.example.prompt, [images[number]() for number in numbers])
-
-    found = engine.score_variants(vlm, request, said, variants, len(images), steps=e.steps, batch_size=batch_size)
-    return found.astype(float)
+    return log_probs(e, vlm, images, batch_size=batch_size)
 
 
 def truth(vlm: "VLM", e: Explanation, scene: Scene, *, seed: int = 0, batch_size: int = _BATCH) -> Truth:
