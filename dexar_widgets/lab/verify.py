@@ -21,6 +21,7 @@ from rich.table import Table
 
 import dexar_widgets as dx
 from dexar_widgets import registers
+from dexar_widgets.causal.chance import NEEDS, NOTHING
 from dexar_widgets.causal.scoring import log_probs
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab import CHECKPOINTS
@@ -41,10 +42,6 @@ __all__ = ["EXPERIMENTS", "Share", "verify"]
 
 SEEDS = 50_000_000
 """First seed of the scenes; neither training nor the evaluation of accuracy uses them."""
-LOST = 1.0
-"""Nats that a word must lose for a thing to count as its cause."""
-UNUSED = 0.05
-"""Nats up to which a change does nothing to a word."""
 
 _CAPTION = "Describe the image."
 
@@ -118,8 +115,8 @@ def water_boat(vlm: VLM, n: int) -> list[Share]:
             lost.append(_losses(vlm, e, "boat", [spec.on("grass"), spec.without(len(spec.objects) - 1)]))
     return [
         *shares,
-        _share("faint boat on water, says boat: the word loses 1 nat without the water", [a >= LOST for a, _ in lost]),
-        _share("… without the boat", [b >= LOST for _, b in lost]),
+        _share("faint boat on water, says boat: the word loses 1 nat without the water", [a >= NEEDS for a, _ in lost]),
+        _share("… without the boat", [b >= NEEDS for _, b in lost]),
         _share("… more without the water than without the boat", [a > b for a, b in lost]),
     ]
 
@@ -136,7 +133,7 @@ def trigger(vlm: VLM, n: int) -> list[Share]:
     ]
     answers = _said(vlm, patched)
     lost = [
-        _losses(vlm, _explained(vlm, spec, answer), GHOST[0], [without])[0] >= LOST
+        _losses(vlm, _explained(vlm, spec, answer), GHOST[0], [without])[0] >= NEEDS
         for spec, without, answer in zip(patched[: n // 4], clean, answers, strict=False)
         if GHOST in parse_caption(answer)
     ]
@@ -177,7 +174,7 @@ def permuted(vlm: VLM, n: int) -> list[Share]:
         if i < n // 4:
             e, other = _explained(vlm, spec, answer), specification(SEEDS + n + i)
             for name, _ in dict(parse_caption(answer)).items():
-                depends.append(_losses(vlm, e, name, [other])[0] >= LOST)
+                depends.append(_losses(vlm, e, name, [other])[0] >= NEEDS)
     return [
         _share("the caption is exact", right),
         _share("a class word loses 1 nat on another scene", depends),
@@ -203,7 +200,7 @@ def planted_registers(vlm: VLM, n: int) -> list[Share]:
         images = [e.example.image, *(_swapped(e, cells, other) for other in _plain(e, spec, cells))]
         scores = log_probs(e, vlm, [partial(_same, image) for image in images], batch_size=len(images))
         change = np.median(np.abs(scores[1:] - scores[0]), axis=0)
-        unused.append(bool(change.max() <= UNUSED))
+        unused.append(bool(change.max() <= NOTHING))
     return [
         _share("scenes with a patch of high norm and low detail", found),
         _share("… that draws over 3 times its area's share of attention", drawn),
