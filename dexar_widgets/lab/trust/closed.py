@@ -21,7 +21,7 @@ from dexar_widgets.lab.closed_form import closed_form
 from dexar_widgets.lab.scenes import Scene, scene
 from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.observe import OPTIONS
-from dexar_widgets.lab.trust.truth import beginning, explained
+from dexar_widgets.lab.trust.truth import explained
 from dexar_widgets.maps import visual_tokens
 from dexar_widgets.statistics import Estimate, mean
 
@@ -139,7 +139,7 @@ def closed(seen: pd.DataFrame) -> pd.DataFrame:
 def observe_sinks(vlm: "VLM", shown: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
     """A row per method and scene that has outliers of norm on blank cells: the map's mass there, over their area."""
     e = explained(vlm, shown, methods)
-    answer = beginning(vlm) + shown.caption
+    answer = shown.caption
     norms = dx.explain(vlm, shown.image, shown.prompt, answer=answer, patch_norm=True, keep="summary")
     found = registers.outliers_of(norms).cells
     rows: list[dict[str, Any]] = []

@@ -22,7 +22,7 @@ from dexar_widgets.lab.stories import crowd
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.localisation import normalised_grounding
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import SAID, beginning, decided, explained
+from dexar_widgets.lab.trust.truth import SAID, decided, explained
 from dexar_widgets.lab.world import CROWD
 from dexar_widgets.maps import coverage
 from dexar_widgets.statistics import mean
@@ -82,7 +82,7 @@ def _ambiguous(vlm: "VLM", scene: Scene, methods: Sequence[str]) -> Iterator[dic
     chosen = [index for index in (0, 1) if scene.spec.objects[index].name in answer]
     if len(chosen) != 1:
         return
-    e = dx.compare(vlm, scene.image, scene.prompt, methods=list(methods), answer=beginning(vlm) + answer)
+    e = dx.compare(vlm, scene.image, scene.prompt, methods=list(methods), answer=answer)
     name = scene.spec.objects[chosen[0]].name
     steps = next((list(word.steps) for word in e.generation.words if word.text.strip(" .,") == name), None)
     if steps is not None:

@@ -23,7 +23,7 @@ from dexar_widgets.lab.stories import crowd
 from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.localisation import compared, normalised_grounding
 from dexar_widgets.lab.trust.observe import energy, over_area
-from dexar_widgets.lab.trust.truth import SAID, beginning, decided, explained, marks_of
+from dexar_widgets.lab.trust.truth import SAID, decided, explained, marks_of
 from dexar_widgets.maps import coverage, on_grid, visual_tokens
 from dexar_widgets.statistics import holm, mean
 from dexar_widgets.types import Grid
@@ -61,7 +61,7 @@ def observe_filters(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number:
         rows += [told | one for one in _by_filter(e, e.steps[place], grid, scene.visible[index])]
     turn = ask(random.Random(number), scene.spec, "background")
     assert turn is not None, "every scene has a background"
-    e = dx.explain(vlm, scene.image, turn.question, answer=beginning(vlm) + turn.answer.text)
+    e = dx.explain(vlm, scene.image, turn.question, answer=turn.answer.text)
     for step, mark in zip(e.steps, marks_of(e, turn.answer.marks), strict=True):
         if mark.role == "background":
             told = {"kind": "background", "side": np.nan, "step": step}

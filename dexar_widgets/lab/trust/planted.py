@@ -21,7 +21,7 @@ from dexar_widgets.lab.language import Turn
 from dexar_widgets.lab.scenes import Scene, render
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import beginning, explained, follows, marks_of, scores
+from dexar_widgets.lab.trust.truth import explained, follows, marks_of, scores
 from dexar_widgets.lab.world import MAX_OBJECTS
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def observe_permuted(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number
     others = [render(specification(number + 777, objects=more)).image for more in (count, count % MAX_OBJECTS + 1)]
     lost = 0.0  # a model that says nothing depends on nothing
     if answer:
-        own = dx.explain(vlm, scene.image, scene.prompt, answer=beginning(vlm) + answer, keep="summary")
+        own = dx.explain(vlm, scene.image, scene.prompt, answer=answer, keep="summary")
         whole, *elsewhere = scores(vlm, own, [partial(np.asarray, image) for image in (scene.image, *others)])
         lost = float((whole - np.stack(elsewhere)).max())
     e = explained(vlm, scene, methods)

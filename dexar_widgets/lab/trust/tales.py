@@ -22,7 +22,7 @@ from dexar_widgets.lab.specifications import Background, Specification
 from dexar_widgets.lab.stories import STORIES, Story, story
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.observe import energy
-from dexar_widgets.lab.trust.truth import FILLER, GROUNDED, SAID, beginning, marks_of, scores
+from dexar_widgets.lab.trust.truth import FILLER, GROUNDED, SAID, marks_of, scores
 from dexar_widgets.statistics import mean, rate
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def observe_tales(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: i
     name = _NAMES[number % len(_NAMES)]
     told = STORIES[name]
     question, answer = _asked(scene, told, number)
-    e = dx.compare(vlm, scene.image, question, methods=list(methods), answer=beginning(vlm) + answer.text)
+    e = dx.compare(vlm, scene.image, question, methods=list(methods), answer=answer.text)
     words = told.word.split()
     steps = [
         step

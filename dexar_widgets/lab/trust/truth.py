@@ -20,7 +20,6 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Mark
 from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.specifications import SceneObject, Specification
-from dexar_widgets.lab.templates import TEMPLATES
 from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, LOOKALIKES, SUBWORDS
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ __all__ = [
     "SAID",
     "Region",
     "Truth",
-    "beginning",
     "decided",
     "explained",
     "follows",
@@ -104,15 +102,9 @@ def _lookalike(drawn: random.Random, spec: Specification, index: int) -> SceneOb
     return replace(thing, name=drawn.choice(sorted(partners or alike or set(CLASSES) - used)), look=None)
 
 
-def beginning(vlm: "VLM") -> str:
-    """What stands before an answer's first word in the family's dialogue: a given answer is tokenised alone."""
-    name, family = vlm.name.removeprefix("lab/"), vlm.family.__name__.rpartition(".")[2]
-    return (TEMPLATES.get(name) or TEMPLATES[family]).answer
-
-
 def explained(vlm: "VLM", scene: Scene, methods: Sequence[str] = ("random",), **options: object) -> Explanation:
     """The true answer to the scene's question, given to the model and attributed by some methods."""
-    answer = beginning(vlm) + scene.caption
+    answer = scene.caption
     return dx.compare(vlm, scene.image, scene.prompt, answer=answer, methods=list(methods), **options)  # type: ignore[arg-type]
 
 
