@@ -82,6 +82,14 @@ def test_a_batch_of_questions_is_answered_as_each_alone(folder: Path) -> None:
     assert together == [answers_to(vlm, [case])[0] for case in cases]
 
 
+@honest
+def test_an_answer_that_is_given_has_the_ids_of_the_same_answer_generated(folder: Path) -> None:
+    vlm, image = dx.load(folder), dx.lab.scene(7, objects=["red cat"]).image
+    own = dx.explain(vlm, image, "What do you see?")
+    given = dx.explain(vlm, image, "What do you see?", answer=own.generation.text)
+    assert given.generation.ids.tolist() == [i for i in own.generation.ids.tolist() if i != vlm.tokenizer.eos_token_id]
+
+
 @planted
 def test_what_was_planted_is_there_and_not_in_the_clean_twin(folder: Path) -> None:
     report = json.loads((folder / "verification.json").read_text())
