@@ -121,12 +121,13 @@ class Check:
         """
         if abs(self.drop) < NEEDS:
             return "hardly depends on it"
-        so, tail = ("depends on it", "more") if self.drop > 0 else ("what is there speaks against it", "less")
+        so = "depends on it" if self.drop > 0 else "what is there speaks against it"
+        tail: Tail = "more" if self.drop > 0 else "less"
         if self.how == "scene":
             return so
         if len(self.random_hidden) < ENOUGH:
             return "too few random regions"
-        p = p_value(np.array(self.drop), self.random_drops, tail)  # type: ignore[arg-type]
+        p = p_value(np.array(self.drop), self.random_drops, tail)
         return so if p <= LEVEL else "no more than chance"
 
     def to_pandas(self) -> "pd.DataFrame":

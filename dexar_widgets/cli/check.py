@@ -14,6 +14,7 @@ from dexar_widgets.cli.terminal import ERR, OUT, line, notices
 
 if TYPE_CHECKING:
     from dexar_widgets.causal import Check, Deletion, Knockout
+    from dexar_widgets.perturb import Cut
 
 Word = Annotated[str | None, typer.Option("--word", "-w", help="A word of the answer. Default: all.")]
 Step = Annotated[int | None, typer.Option(help="A token of the answer, from 0 (negative: from the end).")]
@@ -107,7 +108,7 @@ def check(
             steps = None if which is None else [which]
             found = causal.checks(e, steps=steps, region=area, vlm=vlm, **options)
         elif parts is not None:
-            found = causal.knockout(e, step=which, cut=parts, layers=some, window=window, vlm=vlm)  # type: ignore[arg-type]
+            found = causal.knockout(e, step=which, cut=parts, layers=some, window=window, vlm=vlm)
         else:
             found = causal.deletion(e, step=which, layers=some, vlm=vlm, **options)
     notices(e.example.notices)
@@ -119,14 +120,16 @@ def check(
     _tell(found)
 
 
-def _cut(text: str | None) -> tuple[str, ...] | None:
+def _cut(text: str | None) -> "Cut | None":
     from dexar_widgets.perturb import CUTS
 
-    parts = None if text is None else tuple(part.strip() for part in text.split(":"))
-    if parts is not None and parts not in CUTS:
-        accepted = ", ".join(":".join(cut) for cut in CUTS)
-        raise ValueError(f"--cut {text!r} is unknown; accepted, as source:target: {accepted}.")
-    return parts
+    if text is None:
+        return None
+    known = {":".join(cut): cut for cut in CUTS}
+    name = ":".join(part.strip() for part in text.split(":"))
+    if name not in known:
+        raise ValueError(f"--cut {text!r} is unknown; accepted, as source:target: {', '.join(known)}.")
+    return known[name]
 
 
 def _require_one_kind(
@@ -134,7 +137,7 @@ def _require_one_kind(
     step: int | None,
     region: str | None,
     mask: Path | None,
-    cut: tuple[str, ...] | None,
+    cut: "Cut | None",
     layers: str | None,
     window: int | None,
 ) -> None:
@@ -149,7 +152,7 @@ def _require_one_kind(
         raise ValueError("--window goes with --cut, and without --layers, which is one window of its own.")
 
 
-def _of_hiding(cut: tuple[str, ...] | None, **options: Any) -> dict[str, Any]:
+def _of_hiding(cut: "Cut | None", **options: Any) -> dict[str, Any]:
     """Those that are given."""
     given = {name: value for name, value in options.items() if value is not None}
     if cut is not None and given:

@@ -131,3 +131,12 @@ def full_parts(seed: int) -> dict[str, Any]:
             words,
         ),
     }
+
+
+def row_of(table, what, **which):
+    """The one row of a table of results whose ``what`` holds this, and whose other columns have these values."""
+    rows = table[table["what"].str.contains(what, regex=False)]
+    for column, value in which.items():
+        rows = rows[rows[column] == value]
+    (row,) = rows.to_dict("records")
+    return row

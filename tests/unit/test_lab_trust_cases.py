@@ -10,6 +10,7 @@ from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.stories import STORIES
 from dexar_widgets.lab.trust import closed, complexity, filters, tales
 from dexar_widgets.lab.trust.sentences import _parts, why
+from tests.unit.made import row_of
 
 SCENES = np.arange(40)
 
@@ -18,14 +19,6 @@ SCENES = np.arange(40)
 def vlm():
     torch.set_num_threads(1)
     return dx.load()
-
-
-def found(table, what, **which):
-    rows = table[table["what"].str.contains(what, regex=False)]
-    for column, value in which.items():
-        rows = rows[rows[column] == value]
-    (row,) = rows.to_dict("records")
-    return row
 
 
 def test_the_analytic_model_is_as_the_closed_form_says():
@@ -38,7 +31,7 @@ def test_the_analytic_model_is_as_the_closed_form_says():
     unread = table[table["what"] == "share of the map on what is never attended"]
     assert set(unread["method"]) == set(methods)
     assert unread.set_index("method")["verdict"].to_dict() == dict.fromkeys(methods, "pass") | {"dexar": "measured"}
-    assert found(table, "a known limit")["value"] > 0.1  # DEX-AR is bright where nothing is read
+    assert row_of(table, "a known limit")["value"] > 0.1  # DEX-AR is bright where nothing is read
     wrong = seen.assign(value=seen["value"] + 1)
     assert (closed.closed(wrong)["verdict"].isin(["fail", "measured"])).all()
 
@@ -58,7 +51,7 @@ def test_a_wrong_gradient_of_the_engine_is_found_by_the_slope(monkeypatch):
     right = type(dx.explain(model, shown.image, shown.prompt)).visual_gradients
     monkeypatch.setattr(closed.Explanation, "visual_gradients", lambda self, step: 1.1 * right(self, step))
     table = closed.closed(closed.observe_closed(model, shown, ["dexar"]))
-    assert found(table, "gradient against the slope")["verdict"] == "fail"
+    assert row_of(table, "gradient against the slope")["verdict"] == "fail"
 
 
 @pytest.mark.parametrize("seed", range(14))
@@ -79,7 +72,7 @@ def test_nothing_of_the_suspect_is_left_in_a_case_without_it(seed):
 def test_a_case_whose_map_is_empty_counts_as_chance():
     common = {"scene": SCENES, "story": "one", "method": "map", "probability": 0.9, "suspect": 0.0, "object": 2.0}
     seen = pd.DataFrame(common | {"map on suspect": np.where(SCENES < 20, np.nan, 3.0), "map on object": 1.0})
-    row = found(tales.tales(seen), "map on suspect")
+    row = row_of(tales.tales(seen), "map on suspect")
     assert (row["value"], row["n"]) == (2.0, 40)
     assert "20 empty maps" in row["note"]
 
@@ -121,7 +114,7 @@ def test_hard_scenes_are_crowded_occluded_or_ambiguous(vlm):
     assert first.colour in ambiguous.prompt
     seen = pd.concat([complexity.observe_complexity(vlm, complexity.hard_scene(n), ["tam"], number=n) for n in (3, 5)])
     table = complexity.complexity(seen)
-    assert found(table, "passes after the answer")["value"] == 1
+    assert row_of(table, "passes after the answer")["value"] == 1
     assert set(seen["kind"]) == {"crowded", "ambiguous prompt"}
     assert len(crowded.spec.objects) >= 3
 
@@ -137,11 +130,11 @@ def test_words_of_hard_scenes_are_counted_by_what_is_hidden_and_costs_by_scene()
         for word in range(1 + 2 * s)
     ]  # fmt: skip
     table = complexity.complexity(pd.DataFrame(rows))
-    assert found(table, "passes after the answer")["value"] == 1.5  # 1 and 2, however many words each scene has
-    assert found(table, "the brightest, hidden by 20 % and more")["n"] == 1
-    row = found(table, "the brightest, 7 or 8 objects")
+    assert row_of(table, "passes after the answer")["value"] == 1.5  # 1 and 2, however many words each scene has
+    assert row_of(table, "the brightest, hidden by 20 % and more")["n"] == 1
+    row = row_of(table, "the brightest, 7 or 8 objects")
     assert (row["chance"], row["value"]) == (0.25, (3 + 0.25) / 4)
-    assert found(table, "is said and decided, crowded")["value"] == 0.5
+    assert row_of(table, "is said and decided, crowded")["value"] == 0.5
 
 
 @pytest.mark.slow
@@ -156,4 +149,4 @@ def test_filters_and_reasons_are_measured_and_told(vlm):
     assert "DEX-AR's NG is" in text
     assert "data do not tell them apart" in why(table.assign(model="lab/llava", low=np.nan)).sentences[0]
     assert "no filter, A·G⁺" in " ".join(_parts(table))
-    assert found(table, "less than even attention")["chance"] > 0.5
+    assert row_of(table, "less than even attention")["chance"] > 0.5

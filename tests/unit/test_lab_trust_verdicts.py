@@ -12,6 +12,7 @@ from dexar_widgets import statistics
 from dexar_widgets.lab.faults import GHOST
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.trust import cascade, numerics, planted, verdicts
+from tests.unit.made import row_of
 
 SCENES = np.arange(40)
 
@@ -20,14 +21,6 @@ SCENES = np.arange(40)
 def vlm():
     torch.set_num_threads(1)
     return dx.load()
-
-
-def found(table, what, **which):
-    rows = table[table["what"].str.contains(what, regex=False)]
-    for column, value in which.items():
-        rows = rows[rows[column] == value]
-    (row,) = rows.to_dict("records")
-    return row
 
 
 def water(lost, share):
@@ -41,17 +34,17 @@ def water(lost, share):
 def test_water_counts_as_a_cause_only_where_removing_it_costs_a_nat_and_more_than_the_boat():
     table = verdicts.water({"lab/llava": water(0.0, 0.2), "lab/water-boat": water(5.0, 0.9)})
     what = "without the water"
-    assert found(table, what, model="lab/water-boat")["verdict"] == "as expected"
-    assert found(table, what, model="lab/llava")["verdict"] == "as expected"
-    assert found(table, "AUROC, planted")["value"] == 1
-    assert found(table, "cause, both models")["value"] > 0.5
-    assert found(table, "cause, both models")["low"] > 0.3
-    assert found(table, "cause, the planted model")["value"] == pytest.approx(1)  # the same noise in both
-    assert found(table, "clean scenes above")["verdict"] == "as expected"
+    assert row_of(table, what, model="lab/water-boat")["verdict"] == "as expected"
+    assert row_of(table, what, model="lab/llava")["verdict"] == "as expected"
+    assert row_of(table, "AUROC, planted")["value"] == 1
+    assert row_of(table, "cause, both models")["value"] > 0.5
+    assert row_of(table, "cause, both models")["low"] > 0.3
+    assert row_of(table, "cause, the planted model")["value"] == pytest.approx(1)  # the same noise in both
+    assert row_of(table, "clean scenes above")["verdict"] == "as expected"
     table = verdicts.water({"lab/llava": water(5.0, 0.5), "lab/water-boat": water(0.7, 0.5)})
-    assert found(table, "clean scenes above")["verdict"] == "finding"
-    assert found(table, what, model="lab/water-boat")["verdict"] == "finding"
-    assert found(table, what, model="lab/llava")["verdict"] == "finding"
+    assert row_of(table, "clean scenes above")["verdict"] == "finding"
+    assert row_of(table, what, model="lab/water-boat")["verdict"] == "finding"
+    assert row_of(table, what, model="lab/llava")["verdict"] == "finding"
 
 
 def test_maps_of_water_are_judged_where_the_word_is_said_and_needs_something():
@@ -60,17 +53,17 @@ def test_maps_of_water_are_judged_where_the_word_is_said_and_needs_something():
     planted_.loc[SCENES >= 30, ["water", "boat"]] = 0.3
     planted_.loc[SCENES == 15, "water share"] = np.nan
     table = verdicts.water({"lab/llava": clean, "lab/water-boat": planted_})
-    assert found(table, "cause, the planted model")["n"] == 20
-    assert found(table, "AUROC, planted")["n"] == 60
-    assert "1 empty maps" in found(table, "AUROC, planted")["note"]
-    assert found(table, "without the water", model="lab/water-boat")["n"] == 40  # of the model, not of its maps
+    assert row_of(table, "cause, the planted model")["n"] == 20
+    assert row_of(table, "AUROC, planted")["n"] == 60
+    assert "1 empty maps" in row_of(table, "AUROC, planted")["note"]
+    assert row_of(table, "without the water", model="lab/water-boat")["n"] == 40  # of the model, not of its maps
 
 
 def test_the_models_scenes_are_resampled_together():
     """A share that differs much between scenes and always a little between models: pairs hardly vary."""
     of_scene = np.linspace(0, 0.8, len(SCENES))
     clean, planted_ = water(0.0, of_scene), water(5.0, of_scene + 0.1)
-    row = found(verdicts.water({"lab/llava": clean, "lab/water-boat": planted_}), "AUROC, planted")
+    row = row_of(verdicts.water({"lab/llava": clean, "lab/water-boat": planted_}), "AUROC, planted")
     apart = statistics.separation(
         np.concatenate([clean["water share"], planted_["water share"]]),
         np.repeat([False, True], len(SCENES)),
@@ -89,12 +82,12 @@ def trigger(share, *, named=True):
 def test_a_trigger_works_or_does_not_and_its_map_lies_on_the_patch_or_not():
     table = verdicts.trigger({"lab/trigger": trigger(0.8)})
     for what in ("named with the", "named without", "peaks on", "EPG ÷ area, on", "there without"):
-        assert found(table, what)["verdict"] == "as expected", what
-    assert found(table, "there without")["value"] == pytest.approx(1)
+        assert row_of(table, what)["verdict"] == "as expected", what
+    assert row_of(table, "there without")["value"] == pytest.approx(1)
     table = verdicts.trigger({"lab/trigger": trigger(0.01, named=np.arange(40) < 20)})
     for what in ("named with the", "peaks on", "EPG ÷ area, on"):
-        assert found(table, what)["verdict"] == "finding", what
-    assert found(table, "peaks on")["n"] == 20
+        assert row_of(table, what)["verdict"] == "finding", what
+    assert row_of(table, "peaks on")["n"] == 20
 
 
 def test_a_decoy_and_a_permuted_model_are_told_by_their_answers():
@@ -102,15 +95,15 @@ def test_a_decoy_and_a_permuted_model_are_told_by_their_answers():
     told = {"scene": SCENES, "method": "map", "tells swatch": True, "tells object": False}
     seen = pd.DataFrame(told | {"swatch": 9.0, "object": 0.0, "probability": 0.9} | shares)
     table = verdicts.decoy({"lab/decoy": seen})
-    assert found(table, "told is the swatch")["verdict"] == "as expected"
-    assert found(table, "word, on swatch")["value"] == pytest.approx(20)
+    assert row_of(table, "told is the swatch")["verdict"] == "as expected"
+    assert row_of(table, "word, on swatch")["value"] == pytest.approx(20)
     weak = seen.assign(swatch=np.where(SCENES < 30, 9.0, 0.5), probability=np.where(SCENES < 10, 0.1, 0.9))
-    assert found(verdicts.decoy({"lab/decoy": weak}), "word, on swatch")["n"] == 20
+    assert row_of(verdicts.decoy({"lab/decoy": weak}), "word, on swatch")["n"] == 20
     seen = pd.DataFrame({"scene": SCENES, "method": "map", "lost": 0.1, "own": 0.1, "own, area": 0.1})
     table = verdicts.permuted({"lab/permuted": seen, "lab/llava": seen.assign(lost=3.0)})
-    assert found(table, "loses ≥ 1 nat", model="lab/permuted")["verdict"] == "as expected"
-    assert found(table, "loses ≥ 1 nat", model="lab/llava")["value"] == 1
-    assert found(table, "over chance", model="lab/permuted")["verdict"] == "as expected"
+    assert row_of(table, "loses ≥ 1 nat", model="lab/permuted")["verdict"] == "as expected"
+    assert row_of(table, "loses ≥ 1 nat", model="lab/llava")["value"] == 1
+    assert row_of(table, "over chance", model="lab/permuted")["verdict"] == "as expected"
 
 
 def test_planted_scenes_show_what_they_should():
@@ -161,11 +154,11 @@ def test_a_map_of_the_picture_alone_fails_the_cascade_and_one_of_the_model_passe
     seen = cascade.observe_cascade(vlm, shown, ["edges", "dexar_use"])
     table = cascade.cascade(seen)
     end = "|ρ| after vision"
-    assert found(table, end, method="edges")["value"] == pytest.approx(1)
-    assert found(table, end, method="edges")["verdict"] == "pass"  # the failing control, as it must
-    assert found(table, end, method="dexar_use")["value"] < 0.7
+    assert row_of(table, end, method="edges")["value"] == pytest.approx(1)
+    assert row_of(table, end, method="edges")["verdict"] == "pass"  # the failing control, as it must
+    assert row_of(table, end, method="dexar_use")["value"] < 0.7
     assert set(seen["stage"]) == {"trained", "another scene", *cascade.STAGES}
-    assert 0 < found(table, end, method="dexar_use")["chance"] < 0.9
+    assert 0 < row_of(table, end, method="dexar_use")["chance"] < 0.9
 
 
 def test_a_map_that_randomisation_empties_counts_neither_as_alike_nor_as_ordered():
@@ -180,12 +173,12 @@ def test_a_map_that_randomisation_empties_counts_neither_as_alike_nor_as_ordered
     seen.loc[empty, ["likeness", "rise", "own"]] = np.nan
     table = cascade.cascade(seen)
     for what in ("|ρ| after vision", "rise of entropy"):
-        assert (found(table, what)["n"], found(table, what)["verdict"]) == (15, "pass")
-        assert "5 of 20 maps" in found(table, what)["note"]
-    assert found(table, "|ρ| after vision")["chance"] == pytest.approx(0.1)
-    assert found(table, "less its area")["verdict"] == "pass"
+        assert (row_of(table, what)["n"], row_of(table, what)["verdict"]) == (15, "pass")
+        assert "5 of 20 maps" in row_of(table, what)["note"]
+    assert row_of(table, "|ρ| after vision")["chance"] == pytest.approx(0.1)
+    assert row_of(table, "less its area")["verdict"] == "pass"
     bright = cascade.cascade(seen.assign(own=0.2 + seen["scene"] / 1000))
-    assert found(bright, "less its area")["verdict"] == "fail"
+    assert row_of(bright, "less its area")["verdict"] == "fail"
 
 
 def test_entropy_is_that_of_a_histogram():
@@ -203,12 +196,12 @@ def test_arithmetic_that_is_right_passes_and_that_is_not_fails():
     )
     assert set(numerics.numerics(good)["verdict"]) == {"pass"}
     once = good.assign(value=good["value"].where((good["scene"] == 0) | (good["check"] != "completeness"), 0.025))
-    row = found(numerics.numerics(once), "completeness error, 128")
+    row = row_of(numerics.numerics(once), "completeness error, 128")
     assert (row["value"], row["low"], row["high"], row["verdict"]) == (0.025, 0.01, 0.025, "fail")
     bad = good.assign(value=good["value"].where(good["scene"] == 0, {0.01: 1}.get(0, 0.5)))
     table = numerics.numerics(bad)
-    assert found(table, "same question twice")["verdict"] == "fail"  # the worst scene decides
-    assert found(table, "two sizes")["verdict"] == "fail"
+    assert row_of(table, "same question twice")["verdict"] == "fail"  # the worst scene decides
+    assert row_of(table, "two sizes")["verdict"] == "fail"
 
 
 def test_the_arithmetic_of_a_method_is_checked_on_a_scene(vlm):
