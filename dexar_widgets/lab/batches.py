@@ -140,21 +140,33 @@ def pack(
         rows.append(row)
     if not encoder:
         answers, where = rows, [(number, 0) for number in range(len(rows))]
-    place = np.array(where, np.int64)
     return {
         "scene": np.array([scene for scene, _ in groups], np.int64),
+        "kinds": tuple(kinds),
+        "single": single,
+        **_reader_arrays(rows),
+        **_answer_arrays(answers, where),
+    }
+
+
+def _reader_arrays(rows: Sequence[_Row]) -> dict[str, Any]:
+    return {
         "ids": _padded([row.ids for row in rows], 0, np.int64),
         "positions": _padded([row.positions for row in rows], 0, np.int64),
         "segment": _padded([row.segment for row in rows], -1, np.int64),
         "prompt": _padded([row.prompt for row in rows], 0, np.bool_),
+    }
+
+
+def _answer_arrays(answers: Sequence[_Row], where: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    place = np.array(where, np.int64)
+    return {
         "answer_row": place[:, 0],
         "answer_segment": place[:, 1],
         "answers": _padded([row.ids for row in answers], 0, np.int64),
         "labels": _padded([row.labels for row in answers], IGNORE, np.int64),
         "weights": _padded([row.weights for row in answers], 0, np.float32),
         "turn": _padded([row.turn for row in answers], -1, np.int64),
-        "kinds": tuple(kinds),
-        "single": single,
     }
 
 

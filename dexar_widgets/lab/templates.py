@@ -21,7 +21,7 @@ class Template:
     """``before``, the image's tokens, ``after``, the question, ``close``, the answer, the end.
 
     ``both_ways``: image and question see each other in both directions. ``encoder``: they are read by an encoder,
-    and the answer is written by a decoder, after `start`.
+    and the answer is written by a decoder, after the end token.
     """
 
     before: str = ""
@@ -31,7 +31,6 @@ class Template:
     answer: str = ""
     both_ways: bool = False
     encoder: bool = False
-    start: str = "</s>"
 
 
 _CHAT = Template(before="<s>USER: ", after="\n", close=" ASSISTANT:", answer=" ")
@@ -63,7 +62,7 @@ class Packer:
         image: int = tokenizer.get_vocab()["<image>"]
         self.first_image = len(before)
         self.prefix: list[int] = [*before, *[image] * template.images, *self._tokens(template.after)]
-        self.start: int = tokenizer.get_vocab()[template.start]
+        self.start: int = tokenizer.eos_token_id
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)

@@ -1,4 +1,4 @@
-"""The lab's tokenizer: byte-level BPE over the lab's words, two classes split into known halves."""
+"""The lab's tokenizer: byte-level BPE over the lab's words, four classes split into known pieces."""
 
 import re
 

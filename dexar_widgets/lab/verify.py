@@ -173,7 +173,7 @@ def permuted(vlm: VLM, n: int) -> list[Share]:
         right.append(sorted(parse_caption(answer)) == pairs)
         if i < n // 4:
             e, other = _explained(vlm, spec, answer), specification(SEEDS + n + i)
-            for name, _ in dict(parse_caption(answer)).items():
+            for name in dict(parse_caption(answer)):
                 depends.append(_losses(vlm, e, name, [other])[0] >= NEEDS)
     return [
         _share("the caption is exact", right),
@@ -240,7 +240,6 @@ EXPERIMENTS: dict[str, Callable[[VLM, int], list[Share]]] = {
 
 def verify(name: str, *, planted: VLM, twin: VLM, n: int = 200) -> list[dict[str, Any]]:
     """The shares of a planted model and of its clean twin, side by side."""
-    torch.manual_seed(0)
     rows = zip(EXPERIMENTS[name](planted, n), EXPERIMENTS[name](twin, n), strict=True)
     return [
         {
