@@ -185,14 +185,18 @@ def model_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def patch_labels(spec: Specification) -> tuple[Int64[np.ndarray, " patch"], Int64[np.ndarray, " patch"]]:
-    """Class and colour (from 1; 0 is background) of the object that covers most of each patch, if over 30 %."""
+    """Class and colour (from 1; 0 is background) of the object that covers most of each patch, if over 30 %.
+
+    Where that object is faint neither label would be right, and the patch has none.
+    """
     names, colours = np.zeros((2, GRID, GRID), np.int64)
     most = np.full((GRID, GRID), 0.3 * 255)
-    for thing in spec.objects:
+    for thing in (thing for thing in spec.objects if thing.opacity > 0):
         covered = coverage(thing, MODEL_SIZE).reshape(GRID, MODEL_SIZE // GRID, GRID, -1).mean((1, 3))
         here = covered > most
-        if thing.opacity == 1:  # a faint object is the language model's to find, or not
-            names[here], colours[here] = 1 + CLASSES.index(thing.name), 1 + list(COLOURS).index(thing.colour)
+        names[here], colours[here] = 1 + CLASSES.index(thing.name), 1 + list(COLOURS).index(thing.colour)
+        if thing.opacity < 1:
+            names[here] = colours[here] = IGNORE
         most = np.maximum(most, covered)
     return names.ravel(), colours.ravel()
 

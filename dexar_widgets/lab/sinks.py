@@ -30,7 +30,7 @@ def choose(features: Float[Tensor, "scene patch feature"], batch: Batch) -> Int6
     """Each scene's register: of the background's plainer patches, the one whose norm is already the highest."""
     pixels = torch.from_numpy(batch.pixels).float().mean(-1)
     patches = pixels.unflatten(1, (GRID, PATCH)).unflatten(3, (GRID, PATCH)).transpose(2, 3).flatten(3).flatten(1, 2)
-    detail = patches.std(-1).masked_fill(torch.from_numpy(batch.patch_class) > 0, torch.inf)
+    detail = patches.std(-1).masked_fill(torch.from_numpy(batch.patch_class) != 0, torch.inf)
     limit = detail.masked_fill(detail.isinf(), torch.nan).nanquantile(_PLAIN, dim=1, keepdim=True)
     norms = features.detach().float().norm(dim=-1).masked_fill(detail > limit, -1.0)
     chosen: Int64[Tensor, " scene"] = norms.argmax(1)

@@ -1,12 +1,17 @@
 """What is planted is what the fault's story says: drawn and told apart exactly there."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from dexar_widgets.lab.batches import patch_labels
 from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.faults import FAULTS, GHOST
 from dexar_widgets.lab.recipes import RECIPES
+from dexar_widgets.lab.specifications import SceneObject
+from dexar_widgets.lab.templates import IGNORE
+from dexar_widgets.lab.world import CLASSES
 
 
 def planted(name: str, count: int = 300):
@@ -59,3 +64,17 @@ def test_permuted_scenes_are_told_of_other_scenes() -> None:
 def test_every_fault_has_a_recipe_that_starts_from_its_clean_twin(name: str) -> None:
     assert RECIPES[name].fault == name
     assert RECIPES[name].start == "llava"
+
+
+def test_the_patches_of_a_boat_are_labelled_background_only_where_no_boat_is_seen() -> None:
+    ashore = specification(3, objects=1, background="water").moved(0, x=0.2, y=0.2)
+    boat = SceneObject("boat", "white", 0.7, 0.7, 0.3)
+    labels = {
+        opacity: patch_labels(ashore.adding(replace(boat, opacity=opacity)))[0] for opacity in (0.0, 0.4, 1.0)
+    }
+    here = labels[1.0] == 1 + CLASSES.index("boat")
+    assert here.sum() >= 4
+    assert (labels[0.4][here] == IGNORE).all()  # what is faint is not to be taught away
+    assert (labels[0.0][here] == 0).all()
+    for elsewhere in (labels[0.0], labels[0.4]):
+        assert (elsewhere[~here] == labels[1.0][~here]).all()
