@@ -22,7 +22,7 @@ class World:
     def __init__(self):
         self.seen, self.broken, self.interrupted = [], None, None
 
-    def observe(self, model, number, _plan, _seed):
+    def observe(self, model, _scene, _methods, *, number):
         if (model, number) == self.interrupted:
             raise KeyboardInterrupt
         if (model, number) == self.broken:
@@ -286,3 +286,37 @@ def test_the_whole_report_of_two_scenes(tmp_path, capsys):
     assert status == int((rows["verdict"] == "fail").any())
     assert (rows[rows["test"].isin(["T6", "T7", "T8"]) & (rows["model"] == "lab/analytic")]["verdict"] != "fail").all()
     assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") >= 7
+
+
+def test_every_test_of_methods_sees_every_method_slow_ones_on_fewer_of_the_same_scenes():
+    from dexar_widgets.lab.trust.observe import SLOW
+
+    plan = replace(PLAN, methods=("dexar", "random", *SLOW), scenes=500, slow_scenes=100)
+    for test in (*(f"T{number}" for number in range(1, 12)), "T15", "decoy"):
+        parts = [part for part in PARTS if test in part.tests]
+        assert {name for part in parts for name in part.methods(plan)} == set(plan.methods), test
+        for slow in (part for part in parts if part.needs is not None):
+            fast = next(part for part in parts if part.needs is None and part.place == slow.place)
+            assert slow.first_seed(plan) == fast.first_seed(plan)
+            assert 0 < slow.count(plan) < fast.count(plan)
+    (water,) = [part for part in PARTS if part.name == "water, rise"]
+    assert water.count(plan) == 40
+    assert not water.models("lab/bakllava")
+
+
+def test_a_slow_methods_part_tells_of_that_method_alone():
+    (part,) = [part for part in PARTS if part.name == "decoy, iia"]
+    seen = pd.DataFrame(
+        [
+            {
+                "scene": number, "method": method, "probability": 0.9, "tells swatch": True, "tells object": False,
+                "swatch": 2.0, "object": 0.1, "on swatch": 0.5, "on swatch, area": 0.1,
+                "on object": 0.1, "on object, area": 0.2,
+            }
+            for number in range(3) for method in ("iia", "dexar")
+        ]
+    )  # fmt: skip
+    found = part.judge({PLANTED["decoy"]: seen})
+    assert set(found["method"]) == {"iia"}
+    (row,) = found[found["what"].str.endswith("on swatch")].to_dict("records")
+    assert (row["value"], row["n"]) == (5.0, 3)

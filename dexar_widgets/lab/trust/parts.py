@@ -1,8 +1,8 @@
 """The parts of a report: which scenes they show to which models, what they observe, and how that becomes results."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 
@@ -22,9 +22,6 @@ from dexar_widgets.lab.trust import (
 )
 from dexar_widgets.lab.trust.observe import SLOW, observe
 from dexar_widgets.lab.trust.verdicts import CLEAN
-
-if TYPE_CHECKING:
-    from dexar_widgets.vlm import VLM
 
 __all__ = ["FAMILIES", "FIRST_SEED", "PARTS", "PLANTED", "TESTS", "Part", "Plan", "offered"]
 
@@ -70,12 +67,14 @@ class Part:
     tests: tuple[str, ...]
     place: int
     make: Callable[[int], Scene]
-    observe: "Callable[[VLM, Scene, Plan, int], pd.DataFrame]"
+    observe: Callable[..., pd.DataFrame]
+    """Called with a model, a scene, the methods, and by name with the scene's ``number``."""
     judge: Callable[[Tables], pd.DataFrame]
     count: Callable[[Plan], int]
     models: Callable[[str], bool] = lambda model: model not in _OTHERS
     chunk: int = 10
-    needs: str | None = field(default=None)
+    methods: Callable[[Plan], tuple[str, ...]] = lambda plan: plan.fast
+    needs: str | None = None
     """A method without which there is nothing to do."""
 
     def first_seed(self, plan: Plan) -> int:
@@ -97,38 +96,46 @@ def _scenes(seen: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def _slow(method: str) -> Part:
-    """The first of the same scenes, for one slow method; DEX-AR stands beside it, for the difference."""
-
-    def judge(seen: pd.DataFrame) -> pd.DataFrame:
-        found = pd.concat([localisation.localisation(seen), localisation.agreement(seen), words.subwords(seen)])
-        return found[found["method"] == method]
-
-    def look(vlm: "VLM", shown: Scene, _plan: Plan, number: int) -> pd.DataFrame:
-        return observe(vlm, shown, (method, "dexar"), number=number, named_only=True)
-
-    return Part(
-        f"scenes, {method}", ("T1", "T2", "T4"), 0, scene, look, _each(judge), lambda plan: plan.slow_scenes,
-        chunk=5, needs=method,
-    )  # fmt: skip
+def _named(seen: pd.DataFrame) -> pd.DataFrame:
+    """All that can be said where only words that name an object were explained."""
+    found = (judge(seen) for judge in (localisation.localisation, localisation.agreement, words.subwords))
+    return pd.concat(found, ignore_index=True)
 
 
-_Observe = Callable[..., pd.DataFrame]
+def _slowly(part: Part) -> Iterator[Part]:
+    """The part for each slow method, on the first of its scenes; DEX-AR stands beside it, for the difference."""
+    for method in SLOW:
+        yield replace(
+            part,
+            name=f"{part.name}, {method}",
+            judge=partial(_of_one, part.judge, method),
+            count=partial(_fewer, part.count),
+            chunk=max(1, part.chunk // 5),
+            methods=partial(_beside_dexar, method),
+            needs=method,
+        )
 
 
-def _with(look: _Observe, *, some: tuple[str, ...] | None = None) -> "Callable[[VLM, Scene, Plan, int], pd.DataFrame]":
-    """``look`` with the plan's fast methods, or those of them that are named."""
-
-    def seen(vlm: "VLM", shown: Scene, plan: Plan, number: int) -> pd.DataFrame:
-        methods = [name for name in plan.fast if some is None or name in some]
-        return look(vlm, shown, methods, number=number)
-
-    return seen
+def _of_one(judge: Callable[[Tables], pd.DataFrame], method: str, tables: Tables) -> pd.DataFrame:
+    found = judge(tables)
+    return found[found["method"] == method]
 
 
-def _every(look: _Observe) -> "Callable[[VLM, Scene, Plan, int], pd.DataFrame]":
-    """``look`` with all of the plan's methods, slow ones too."""
-    return lambda vlm, shown, plan, number: look(vlm, shown, list(plan.methods), number=number)
+def _fewer(count: Callable[[Plan], int], plan: Plan) -> int:
+    return count(replace(plan, scenes=plan.slow_scenes))
+
+
+def _beside_dexar(method: str, _plan: Plan) -> tuple[str, ...]:
+    return method, "dexar"
+
+
+def _some(*names: str) -> Callable[[Plan], tuple[str, ...]]:
+    """Those of the plan's methods."""
+    return lambda plan: tuple(name for name in plan.methods if name in names)
+
+
+def _all(plan: Plan) -> tuple[str, ...]:
+    return plan.methods
 
 
 def _part_of(*share: int) -> Callable[[Plan], int]:
@@ -144,65 +151,63 @@ def _two(seed: int) -> Scene:
     return scene(seed, objects=2, prompt="Describe the image.")
 
 
-PARTS: tuple[Part, ...] = (
+_ALONE = (
     Part(
-        "closed form", ("T6", "T7", "T8"), 1, closed.coloured, _every(closed.observe_closed), _each(closed.closed),
-        lambda plan: min(12, plan.scenes), lambda model: model == "lab/analytic",
+        "closed form", ("T6", "T7", "T8"), 1, closed.coloured, closed.observe_closed, _each(closed.closed),
+        lambda plan: min(12, plan.scenes), lambda model: model == "lab/analytic", methods=_all,
     ),
     Part(
-        "numerics", ("T15",), 2, lambda seed: scene(seed, objects=1), _every(numerics.observe_numerics),
-        _each(numerics.numerics), lambda plan: min(3, plan.scenes), chunk=1,
+        "numerics", ("T15",), 2, lambda seed: scene(seed, objects=1), numerics.observe_numerics,
+        _each(numerics.numerics), lambda plan: min(3, plan.scenes), chunk=1, methods=_all,
     ),
+    Part("scenes", ("T1", "T2", "T3", "T4"), 0, scene, observe, _each(_scenes), _part_of(1, 1), chunk=25),
+    *_slowly(Part("named words", ("T1", "T2", "T4"), 0, scene, partial(observe, named_only=True), _each(_named),
+                  _part_of(1, 1), chunk=25)),
+    *_slowly(Part("every word", ("T3",), 0, scene, observe, _each(words.filler), _part_of(2, 5))),
     Part(
-        "scenes", ("T1", "T2", "T3", "T4"), 0, scene, _with(observe), _each(_scenes), _part_of(1, 1), chunk=25,
-    ),
-    *(_slow(method) for method in SLOW),
-    Part(
-        "repeats", ("T5",), 3, repeats.scene_with_repeat, _with(repeats.observe_repeats), _each(repeats.repeats),
-        _part_of(2, 5), chunk=25,
-    ),
-    Part(
-        "sinks", ("T6",), 4, scene, _with(closed.observe_sinks), _each(closed.sinks), _part_of(1, 5),
-        lambda model: model not in _OTHERS or model == "lab/registers", chunk=25,
-    ),
-    Part(
-        "water", ("T9",), 5, planted.faint_boat, _with(planted.observe_water), verdicts.water, _part_of(2, 5),
-        _beside_clean("water"), chunk=25,
-    ),
-    Part(
-        "trigger", ("T10",), 6, planted.patched, _with(planted.observe_trigger), verdicts.trigger, _part_of(2, 5),
-        _beside_clean("trigger"), chunk=25,
-    ),
-    Part(
-        "decoy", ("decoy",), 7, planted.swatched, _with(planted.observe_decoy), verdicts.decoy, _part_of(2, 5),
-        _beside_clean("decoy"), chunk=25,
-    ),
-    Part(
-        "permuted", ("T11",), 8, _two, _with(planted.observe_permuted), verdicts.permuted, _part_of(2, 5),
-        _beside_clean("permuted"), chunk=25,
-    ),
-    Part(
-        "cascade", ("T11",), 9, _two, _with(cascade.observe_cascade), _each(cascade.cascade), _part_of(1, 25),
-        chunk=5,
-    ),
-    Part(
-        "head filter", ("filters",), 10, filters.of_many_sizes, _with(filters.observe_filters), _each(filters.filters),
+        "head filter", ("filters",), 10, filters.of_many_sizes, filters.observe_filters, _each(filters.filters),
         _part_of(1, 1), chunk=50,
     ),
+    Part("reasons", ("reasons",), 11, scene, filters.observe_reasons, _each(filters.reasons), _part_of(1, 5), chunk=25),
     Part(
-        "reasons", ("reasons",), 11, scene, _with(filters.observe_reasons), _each(filters.reasons), _part_of(1, 5),
-        chunk=25,
+        "hard scenes", ("complex",), 12, complexity.hard_scene, complexity.observe_complexity,
+        _each(complexity.complexity), _part_of(3, 5), chunk=25, methods=_some("dexar", "dexar_use", "tam", "random"),
     ),
     Part(
-        "hard scenes", ("complex",), 12, complexity.hard_scene,
-        _with(complexity.observe_complexity, some=("dexar", "dexar_use", "tam", "random")),
-        _each(complexity.complexity), _part_of(3, 5), chunk=25,
-    ),
-    Part(
-        "failure cases", ("failures",), 13, tales.tale, _with(tales.observe_tales), _each(tales.tales),
+        "failure cases", ("failures",), 13, tales.tale, tales.observe_tales, _each(tales.tales),
         lambda plan: 7 * max(1, plan.scenes // 20), chunk=35,
     ),
 )  # fmt: skip
+"""What is asked of DEX-AR, of few methods, or of slow ones in a way of their own."""
+_SHARED = (
+    Part(
+        "repeats", ("T5",), 3, repeats.scene_with_repeat, repeats.observe_repeats, _each(repeats.repeats),
+        _part_of(2, 5), chunk=25,
+    ),
+    Part(
+        "sinks", ("T6",), 4, scene, closed.observe_sinks, _each(closed.sinks), _part_of(1, 5),
+        lambda model: model not in _OTHERS or model == "lab/registers", chunk=25,
+    ),
+    Part(
+        "water", ("T9",), 5, planted.faint_boat, planted.observe_water, verdicts.water, _part_of(2, 5),
+        _beside_clean("water"), chunk=25,
+    ),
+    Part(
+        "trigger", ("T10",), 6, planted.patched, planted.observe_trigger, verdicts.trigger, _part_of(2, 5),
+        _beside_clean("trigger"), chunk=25,
+    ),
+    Part(
+        "decoy", ("decoy",), 7, planted.swatched, planted.observe_decoy, verdicts.decoy, _part_of(2, 5),
+        _beside_clean("decoy"), chunk=25,
+    ),
+    Part(
+        "permuted", ("T11",), 8, _two, planted.observe_permuted, verdicts.permuted, _part_of(2, 5),
+        _beside_clean("permuted"), chunk=25,
+    ),
+    Part("cascade", ("T11",), 9, _two, cascade.observe_cascade, _each(cascade.cascade), _part_of(1, 10), chunk=5),
+)  # fmt: skip
+"""What is asked of every method alike."""
+PARTS: tuple[Part, ...] = (*_ALONE, *_SHARED, *(slow for part in _SHARED for slow in _slowly(part)))
 TESTS = tuple(dict.fromkeys(test for part in PARTS for test in part.tests))
 
 

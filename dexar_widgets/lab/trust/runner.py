@@ -140,9 +140,9 @@ def _do(unit: Unit, plan: Plan, out: Path) -> str:
 
 def _observe(unit: Unit, plan: Plan) -> pd.DataFrame:
     part, vlm = _part(unit.part), _loaded(unit.model)
-    first = part.first_seed(plan) + unit.first
+    first, methods = part.first_seed(plan) + unit.first, part.methods(plan)
     return pd.concat(
-        [part.observe(vlm, part.make(seed), plan, seed) for seed in range(first, first + unit.count)],
+        [part.observe(vlm, part.make(seed), methods, number=seed) for seed in range(first, first + unit.count)],
         ignore_index=True,
     )
 
