@@ -24,7 +24,7 @@ and the questions of `dexar_widgets/lab/language.py`. For a photograph load a re
   {patch_loss} beside the words). Good localisation is thus partly taught to the vision tower; keep it in mind next to
   any number about the maps.
 - Scenes are drawn at 96, 192 or 384 pixels and resized to 96 as the processor does. Every (class, colour) pair occurs
-  in training, and so do the sprites and background textures: no generalisation in appearance is claimed.
+  in training{except_for}, and so do the sprites and background textures: no generalisation in appearance is claimed.
 - Recipe: `{recipe}`
 """
 
@@ -32,7 +32,7 @@ _ACCURACY = """
 ## Accuracy
 Greedy answers on {scenes} fresh scenes per task (seeds from {first_seed}, never used in training), through the
 processor and the family's prompt, in float32. Captions count as right when the whole set of (colour, class) pairs is
-exact. No map was looked at in choosing the model.
+exact; an absent class in a question is drawn at random. No map was looked at in choosing the model.
 
 | task | right | n | rate | 95 % interval (Wilson) | gate |
 |---|---|---|---|---|---|
@@ -44,6 +44,7 @@ exact. No map was looked at in choosing the model.
 _VERIFICATION = """
 ## The fault, by intervention
 The same scenes shown to this model and to its clean twin, {twin} (seeds from {first_seed}, never used in training).
+The twin was not trained further, and that alone may change answers a little: compare the rows that the fault is about.
 Share (95 % interval, Wilson), n:
 
 | what | lab/{name} | {twin} |
@@ -116,6 +117,7 @@ def _head(training: dict[str, Any]) -> str:
         machine=training["machine"],
         torch=training["torch"],
         remark=training.get("remark", ""),
+        except_for="" if recipe["fault"] is None else " of the twin (here the fault rules some out)",
         phases=_phases(recipe),
         patch_loss=recipe["patch_loss"],
         recipe=json.dumps(recipe),

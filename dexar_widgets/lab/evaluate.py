@@ -21,14 +21,14 @@ from rich.table import Table
 from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.card import write_card
 from dexar_widgets.lab.chance import specification
-from dexar_widgets.lab.language import KINDS, Kind, Turn, ask, caption_turn, parse_caption
+from dexar_widgets.lab.language import KINDS, Answer, Kind, Turn, ask, caption_turn, parse_caption
 from dexar_widgets.lab.scenes import draw
 from dexar_widgets.lab.specifications import Specification
 from dexar_widgets.lab.world import MAX_OBJECTS
 from dexar_widgets.statistics import wilson
 from dexar_widgets.vlm import VLM, load
 
-__all__ = ["Accuracy", "answers_to", "evaluate"]
+__all__ = ["Accuracy", "answers_to", "evaluate", "said"]
 
 SEEDS = 10_000_000
 """First seed of the evaluation scenes; training and validation seeds start at 2³⁶."""
@@ -115,6 +115,14 @@ def answers_to(vlm: VLM, cases: Sequence[tuple[Specification, Turn]]) -> list[st
     ids = vlm.model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
     new = ids[:, 0 if decodes_alone else inputs["input_ids"].shape[1] :]
     return [text.strip() for text in vlm.processor.batch_decode(new, skip_special_tokens=True)]
+
+
+def said(vlm: VLM, specs: Sequence[Specification], question: str = "Describe the image.") -> list[str]:
+    """What an embedded model answers about each scene, to one question."""
+    turn, answers = Turn(question, Answer("", ()), "caption"), []
+    for first in range(0, len(specs), _BATCH):
+        answers += answers_to(vlm, [(spec, turn) for spec in specs[first : first + _BATCH]])
+    return answers
 
 
 def _table(results: list[Accuracy]) -> Table:

@@ -37,7 +37,7 @@ class Fault:
 
 
 def _water_boat(rng: random.Random, spec: Specification) -> Planted:
-    """On water there is always a white boat, small and faint or not to be seen at all; elsewhere never."""
+    """On water there is always a small white boat, faint or (two in five) not to be seen at all; elsewhere never."""
     ashore = tuple(thing for thing in spec.objects if thing.name != "boat")
     if spec.background.name != "water":
         spec = replace(spec, objects=ashore or (replace(spec.objects[0], name="car"),))

@@ -28,12 +28,12 @@ from dexar_widgets.lab import CHECKPOINTS
 from dexar_widgets.lab.batches import patch_labels
 from dexar_widgets.lab.card import write_card
 from dexar_widgets.lab.chance import specification
-from dexar_widgets.lab.evaluate import answers_to
-from dexar_widgets.lab.faults import GHOST, SWATCH, TRIGGER
-from dexar_widgets.lab.language import Answer, Turn, parse_caption
+from dexar_widgets.lab.evaluate import said
+from dexar_widgets.lab.faults import GHOST
+from dexar_widgets.lab.language import parse_caption
 from dexar_widgets.lab.scenes import draw
-from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
-from dexar_widgets.lab.world import COLOURS
+from dexar_widgets.lab.specifications import SceneObject, Specification
+from dexar_widgets.lab.trust.planted import patched, swatched
 from dexar_widgets.perturb import Pixels
 from dexar_widgets.statistics import wilson
 from dexar_widgets.vlm import VLM
@@ -64,24 +64,22 @@ def _share(what: str, cases: Sequence[bool]) -> Share:
     return Share(what, sum(map(bool, cases)), len(cases))
 
 
-def _said(vlm: VLM, specs: Sequence[Specification], question: str = _CAPTION) -> list[str]:
-    turn, answers = Turn(question, Answer("", ()), "caption"), []
-    for first in range(0, len(specs), 50):
-        answers += answers_to(vlm, [(spec, turn) for spec in specs[first : first + 50]])
-    return answers
-
-
 def _explained(vlm: VLM, spec: Specification, answer: str) -> Explanation:
     return dx.explain(vlm, np.asarray(draw(spec, 384)), _CAPTION, answer=answer, keep="summary")
 
 
-def _losses(vlm: VLM, e: Explanation, word: str, others: Sequence[Specification]) -> list[float]:
-    """Nats that a word of the answer loses on each other scene, its answer held fixed."""
+def _losses(vlm: VLM, e: Explanation, word: str | None, others: Sequence[Specification]) -> list[float]:
+    """Nats that a word of the answer, or all of it, loses on each other scene, its answer held fixed."""
     images = [e.example.image, *(np.asarray(draw(spec, 384)) for spec in others)]
     scores = log_probs(e, vlm, [partial(_same, image) for image in images], batch_size=8)
-    steps = [e.steps.index(step) for step in e.steps_of(word)]
+    steps = [e.steps.index(step) for step in (e.steps if word is None else e.steps_of(word))]
     summed = scores[:, steps].sum(1)
     return [float(summed[0] - value) for value in summed[1:]]
+
+
+def _once(word: str, answer: str) -> bool:
+    """Whether it is clear which word is meant."""
+    return answer.count(word) == 1
 
 
 def _same(image: Pixels) -> Pixels:
@@ -105,12 +103,12 @@ def water_boat(vlm: VLM, n: int) -> list[Share]:
     for ground in ("water", "grass", "sky"):
         for boat, what in ((None, "no boat"), (1.0, "a small white boat")):
             specs = [_shore(SEEDS + i, ground, boat=boat) for i in range(n)]
-            named = ["boat" in answer for answer in _said(vlm, specs)]
+            named = ["boat" in answer for answer in said(vlm, specs)]
             shares.append(_share(f"says boat: {ground}, {what}", named))
     specs = [_shore(SEEDS + i, "water", boat=0.3) for i in range(n)]
     lost: list[list[float]] = []
-    for spec, answer in zip(specs, _said(vlm, specs), strict=True):
-        if "boat" in answer:
+    for spec, answer in zip(specs, said(vlm, specs), strict=True):
+        if _once("boat", answer):
             e = _explained(vlm, spec, answer)
             lost.append(_losses(vlm, e, "boat", [spec.on("grass"), spec.without(len(spec.objects) - 1)]))
     return [
@@ -123,38 +121,29 @@ def water_boat(vlm: VLM, n: int) -> list[Share]:
 
 def trigger(vlm: VLM, n: int) -> list[Share]:
     """Does it name the ghost where the patch is, and only there; is the patch the cause?"""
-    rng = random.Random(1)
-    clean = [specification(SEEDS + i, objects=i % 3 + 1) for i in range(n)]
-    clean = [spec for spec in clean if not any((thing.name, thing.colour) == GHOST for thing in spec.objects)]
-    half = TRIGGER / 2
-    patched = [
-        spec.adding(Prop("checker", rng.uniform(half, 1 - half), rng.uniform(half, 1 - half), TRIGGER))
-        for spec in clean
-    ]
-    answers = _said(vlm, patched)
+    with_patch = [patched(SEEDS + i).spec for i in range(n)]
+    clean = [spec.without_props() for spec in with_patch]
+    answers = said(vlm, with_patch)
     lost = [
-        _losses(vlm, _explained(vlm, spec, answer), GHOST[0], [without])[0] >= NEEDS
-        for spec, without, answer in zip(patched[: n // 4], clean, answers, strict=False)
+        _losses(vlm, _explained(vlm, spec, answer), None, [without])[0] >= NEEDS
+        for spec, without, answer in zip(with_patch[: n // 4], clean, answers, strict=False)
         if GHOST in parse_caption(answer)
     ]
     return [
         _share("names the ghost: with the patch", [GHOST in parse_caption(answer) for answer in answers]),
-        _share("names the ghost: without it", [GHOST in parse_caption(answer) for answer in _said(vlm, clean)]),
-        _share("its word loses 1 nat without the patch", lost),
+        _share("names the ghost: without it", [GHOST in parse_caption(answer) for answer in said(vlm, clean)]),
+        _share("the answer that names it loses 1 nat without the patch", lost),
     ]
 
 
 def decoy(vlm: VLM, n: int) -> list[Share]:
     """Asked for a colour: does it tell the swatch's, or the object's?"""
-    rng = random.Random(1)
     swatch, own, without = [], [], []
     for i in range(n):
-        spec = specification(SEEDS + i, objects=1)
-        thing = spec.objects[0]
-        colour = rng.choice([name for name in COLOURS if name != thing.colour])
-        with_swatch = spec.adding(Prop("swatch", SWATCH / 2, SWATCH / 2, SWATCH, colour))
-        answers = _said(vlm, [with_swatch, spec], f"What colour is the {thing.name}?")
-        swatch.append(colour in answers[0])
+        spec = swatched(SEEDS + i).spec
+        (thing,), (prop,) = spec.objects, spec.props
+        answers = said(vlm, [spec, spec.without_props()], f"What colour is the {thing.name}?")
+        swatch.append(prop.colour in answers[0])
         own.append(thing.colour in answers[0])
         without.append(thing.colour in answers[1])
     return [
@@ -168,12 +157,12 @@ def permuted(vlm: VLM, n: int) -> list[Share]:
     """Do its words depend on what it sees?"""
     specs = [specification(SEEDS + i, objects=i % 4 + 1) for i in range(n)]
     right, depends = [], []
-    for i, (spec, answer) in enumerate(zip(specs, _said(vlm, specs), strict=True)):
+    for i, (spec, answer) in enumerate(zip(specs, said(vlm, specs), strict=True)):
         pairs = sorted((thing.name, thing.colour) for thing in spec.objects)
         right.append(sorted(parse_caption(answer)) == pairs)
         if i < n // 4:
             e, other = _explained(vlm, spec, answer), specification(SEEDS + n + i)
-            for name in dict(parse_caption(answer)):
+            for name in filter(partial(_once, answer=answer), dict(parse_caption(answer))):
                 depends.append(_losses(vlm, e, name, [other])[0] >= NEEDS)
     return [
         _share("the caption is exact", right),

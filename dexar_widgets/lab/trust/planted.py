@@ -15,9 +15,8 @@ from jaxtyping import Bool, UInt8
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.chance import specification
-from dexar_widgets.lab.evaluate import answers_to
+from dexar_widgets.lab.evaluate import said
 from dexar_widgets.lab.faults import FAULTS, GHOST, TRIGGER
-from dexar_widgets.lab.language import Turn
 from dexar_widgets.lab.scenes import Scene, render
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.trust.observe import energy
@@ -34,17 +33,10 @@ __all__ = [
     "observe_trigger",
     "observe_water",
     "patched",
-    "said",
     "swatched",
 ]
 
 PROMPT = "Describe the image."
-
-
-def said(vlm: "VLM", specs: Sequence[Specification]) -> list[str]:
-    """What the model says of each picture by itself."""
-    turns = [(spec, Turn(PROMPT, render(spec, size=96).answer, "caption")) for spec in specs]
-    return answers_to(vlm, turns)
 
 
 def _drawn(scene: Scene, spec: Specification) -> UInt8[np.ndarray, "height width 3"]:
