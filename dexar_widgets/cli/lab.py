@@ -62,7 +62,7 @@ def report(
             plan, out, jobs=jobs, tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text)
         )
     with ERR.status("judging …"):
-        results, files = runner.judge(plan, out), page.write(plan, out)
+        files = page.write(plan, out, results := runner.judge(plan, out))
     if as_json:
         typer.echo(files["json"].read_text())
     else:

@@ -38,7 +38,7 @@ def _pieces(word: str) -> list[str]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer all embedded models share; every word is one token, ``SUBWORDS`` are two."""
+    """The tokenizer all embedded models share; every word is one token, each of ``SUBWORDS`` two."""
     level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     pieces = dict.fromkeys(piece for word in _words() for piece in _pieces(word))
     corpus = ["".join(part for part, _ in level.pre_tokenize_str(piece)) for piece in pieces]

@@ -69,9 +69,7 @@ def test_every_fault_has_a_recipe_that_starts_from_its_clean_twin(name: str) -> 
 def test_the_patches_of_a_boat_are_labelled_background_only_where_no_boat_is_seen() -> None:
     ashore = specification(3, objects=1, background="water").moved(0, x=0.2, y=0.2)
     boat = SceneObject("boat", "white", 0.7, 0.7, 0.3)
-    labels = {
-        opacity: patch_labels(ashore.adding(replace(boat, opacity=opacity)))[0] for opacity in (0.0, 0.4, 1.0)
-    }
+    labels = {opacity: patch_labels(ashore.adding(replace(boat, opacity=opacity)))[0] for opacity in (0.0, 0.4, 1.0)}
     here = labels[1.0] == 1 + CLASSES.index("boat")
     assert here.sum() >= 4
     assert (labels[0.4][here] == IGNORE).all()  # what is faint is not to be taught away

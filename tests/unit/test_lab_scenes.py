@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dexar_widgets.lab import backgrounds
 from dexar_widgets.lab.chance import specification, with_props
 from dexar_widgets.lab.scenes import Background, Prop, SceneObject, Specification, render, scene
-from dexar_widgets.lab.world import CLASSES, COLOURS
+from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS
 
 SEEDS = range(12)
 EMPTY = Background("grass", texture=3)
@@ -136,6 +137,11 @@ def test_rails_lie_under_a_train_and_a_drawing_lies_on_top() -> None:
     assert not (drawn.visible[0] & drawn.props[1]).any()
     assert not (drawn.background & (drawn.masks.any(0) | drawn.props.any(0))).any()
     assert drawn.background.sum() + (drawn.masks.any(0) | drawn.props.any(0)).sum() == 192 * 192
+
+
+def test_textures_that_are_kept_take_less_than_half_of_their_pixels() -> None:
+    for name in BACKGROUNDS:
+        assert len(backgrounds._master(name, 0)) < backgrounds._MASTER**2 * 3 / 2
 
 
 def test_a_second_background_fills_the_scene_down_to_the_horizon() -> None:

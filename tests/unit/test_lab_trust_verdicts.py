@@ -90,6 +90,17 @@ def test_a_trigger_works_or_does_not_and_its_map_lies_on_the_patch_or_not():
     assert row_of(table, "peaks on")["n"] == 20
 
 
+def test_of_a_control_nothing_is_expected():
+    def of(method, judge, **tables):
+        found = judge({f"lab/{name}": seen.assign(method=method) for name, seen in tables.items()})
+        return found[found["method"] == method]["verdict"]
+
+    boats = {"llava": water(0.0, 0.5), "water-boat": water(5.0, 0.5)}
+    for judge, tables in ((verdicts.water, boats), (verdicts.trigger, {"trigger": trigger(0.01)})):
+        assert "finding" in set(of("map", judge, **tables))
+        assert set(of("random", judge, **tables)) == {"measured"}
+
+
 def test_a_decoy_and_a_permuted_model_are_told_by_their_answers():
     shares = {"on swatch": 0.4, "on object": 0.1, "on swatch, area": 0.02, "on object, area": 0.1}
     told = {"scene": SCENES, "method": "map", "tells swatch": True, "tells object": False}
@@ -122,17 +133,18 @@ def test_planted_scenes_show_what_they_should():
 
 
 @pytest.mark.slow
-def test_every_observation_of_a_planted_model_runs_on_its_twin(vlm):
-    for make, observe, judge in (
-        (planted.faint_boat, planted.observe_water, verdicts.water),
-        (planted.patched, planted.observe_trigger, verdicts.trigger),
-        (planted.swatched, planted.observe_decoy, verdicts.decoy),
-        (scene, planted.observe_permuted, verdicts.permuted),
+def test_the_twin_of_the_planted_models_has_none_of_their_faults(vlm):
+    for make, observe, judge, what, share in (
+        (planted.faint_boat, planted.observe_water, verdicts.water, "without the water", 0),
+        (planted.patched, planted.observe_trigger, verdicts.trigger, "named with the patch", 0),
+        (planted.swatched, planted.observe_decoy, verdicts.decoy, "told is the object's", 1),
+        (scene, planted.observe_permuted, verdicts.permuted, "loses ≥ 1 nat on another", 1),
     ):
         seen = pd.concat([observe(vlm, make(seed), ["dexar", "random"], number=seed) for seed in (0, 1)])
         table = judge({"lab/llava": seen, "lab/other": seen})
-        assert len(table)
         assert set(seen["scene"]) == {0, 1}
+        assert set(table["method"]) == {"", "dexar", "random"}
+        assert row_of(table, what, model="lab/llava")["value"] == share
 
 
 def test_the_cascade_forgets_stage_by_stage_and_leaves_the_model_alone(vlm):
@@ -155,7 +167,7 @@ def test_a_map_of_the_picture_alone_fails_the_cascade_and_one_of_the_model_passe
     table = cascade.cascade(seen)
     end = "|ρ| after vision"
     assert row_of(table, end, method="edges")["value"] == pytest.approx(1)
-    assert row_of(table, end, method="edges")["verdict"] == "pass"  # the failing control, as it must
+    assert row_of(table, end, method="edges")["verdict"] == "by construction"  # the failing control, as it must
     assert row_of(table, end, method="dexar_use")["value"] < 0.7
     assert set(seen["stage"]) == {"trained", "another scene", *cascade.STAGES}
     assert 0 < row_of(table, end, method="dexar_use")["chance"] < 0.9
@@ -198,13 +210,30 @@ def test_arithmetic_that_is_right_passes_and_that_is_not_fails():
     once = good.assign(value=good["value"].where((good["scene"] == 0) | (good["check"] != "completeness"), 0.025))
     row = row_of(numerics.numerics(once), "completeness error, 128")
     assert (row["value"], row["low"], row["high"], row["verdict"]) == (0.025, 0.01, 0.025, "fail")
-    bad = good.assign(value=good["value"].where(good["scene"] == 0, {0.01: 1}.get(0, 0.5)))
-    table = numerics.numerics(bad)
-    assert row_of(table, "same question twice")["verdict"] == "fail"  # the worst scene decides
-    assert row_of(table, "two sizes")["verdict"] == "fail"
+    table = numerics.numerics(good.assign(value=good["value"].where(good["scene"] == 0, 0.5)))
+    assert set(table["verdict"]) == {"fail"}
+    told = {"same question twice": 0.5, "two sizes": 0.5, "bfloat16": (0.99 + 0.5) / 2}  # the worst, and the mean
+    for what, value in told.items():
+        assert row_of(table, what)["value"] == pytest.approx(value)
+    blind = numerics.numerics(good.assign(method="edges")).set_index("what")["verdict"]
+    assert set(blind) == {"by construction"}
+
+
+def test_gradients_that_float16_loses_are_counted_among_those_that_there_are(vlm, monkeypatch):
+    """Float16's smallest number is 2⁻²⁴, and what is less than half of it becomes 0."""
+    exact, small = np.float32([[1.0, 2.0**-26, 0.0, -(2.0**-24)]]), np.float32([[1.0, 2.0**-26, 3.0, 0.0]])
+    given = {torch.float32: exact, torch.float16: small}
+    monkeypatch.setattr(numerics, "_gradients", lambda vlm, _scene: given[vlm.model.dtype])
+    found = list(numerics._underflow(vlm, scene(3, objects=["red cat"], size=96)))
+    assert found == [("float16", pytest.approx(1 / 3)), ("float16 kept", pytest.approx(1 / 3))]
+    seen = pd.DataFrame([{"method": "dexar", "check": check, "value": value, "scene": 0} for check, value in found])
+    assert numerics.numerics(seen)["verdict"].tolist() == ["measured", "measured"]
 
 
 def test_the_arithmetic_of_a_method_is_checked_on_a_scene(vlm):
     shown = scene(3, objects=["red cat"], size=192, prompt="Describe the image.")
-    seen = numerics.observe_numerics(vlm, shown, ["dexar", "attention"])
-    assert set(numerics.numerics(seen)["verdict"]) == {"pass"}
+    table = numerics.numerics(numerics.observe_numerics(vlm, shown, ["dexar", "attention"]))
+    for what, verdict in (("same question twice", "pass"), ("bfloat16", "pass"), ("float16 model", "measured")):
+        assert row_of(table, what, method="dexar")["verdict"] == verdict
+    assert row_of(table, "float16 model")["value"] < 1e-3  # the engine scales what would vanish
+    assert set(table[table["method"] == "attention"]["verdict"]) == {"pass"}

@@ -133,7 +133,8 @@ def _of_method(name: str, cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if stage == STAGES[-1]:
             gate = "T11 end" if not fixed else "T11 control" if name in ("edges", "centre") else None
         note = f"{int(some['likeness'].isna().sum())} of {len(some)} maps are constant and left out"
-        yield result("T11", f"|ρ| after {stage}", alike, gate=gate, chance=chance, note=note, method=name)
+        told = {"gate": gate, "by_construction": fixed, "chance": chance, "note": note, "method": name}
+        yield result("T11", f"|ρ| after {stage}", alike, **told)
     scenes = some["scene"].to_numpy()
     rise = mean(some["rise"].to_numpy(float), scenes)
     gate = None if fixed else "T11 entropy"

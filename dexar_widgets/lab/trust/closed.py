@@ -20,8 +20,7 @@ from dexar_widgets.lab.analytic import DETECTORS, HEADS, NAMES
 from dexar_widgets.lab.closed_form import closed_form
 from dexar_widgets.lab.scenes import Scene, scene
 from dexar_widgets.lab.trust.gates import result, table
-from dexar_widgets.lab.trust.observe import OPTIONS
-from dexar_widgets.lab.trust.truth import explained
+from dexar_widgets.lab.trust.truth import OPTIONS, explained
 from dexar_widgets.maps import visual_tokens
 from dexar_widgets.statistics import Estimate, mean
 
@@ -35,7 +34,9 @@ COLOUR = 3
 _UNSEEN = "unseen"
 """The check that counts scenes whose colour the model does not see: it says "gray", and there is nothing to compare."""
 SINK, DISTRACTOR = list(HEADS).index("SINK"), list(HEADS).index("DISTRACTOR")
-_DARK = ("attention", "attn_grad", "dexar_use", "chefer_cam", "integrated_gradients")
+_TIMES_ATTENTION = ("attention", "attn_grad", "dexar_use", "chefer_cam")
+"""Methods whose map is 0 where nothing is attended by algebra, whatever their other factor is."""
+_DARK = (*_TIMES_ATTENTION, "integrated_gradients")
 """Methods that must see nothing where nothing is attended; what the others see there is told, and not judged."""
 
 
@@ -47,12 +48,14 @@ def coloured(seed: int) -> Scene:
 
 
 def observe_closed(vlm: "VLM", shown: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
-    """A row per check and method, of one scene."""
+    """A row per check and method, of one scene; ``chance`` is what a uniform map would give."""
     options = {name: OPTIONS[name] for name in methods if name in OPTIONS}
     e = dx.compare(vlm, shown.image, shown.prompt, methods=list(methods), options=options)
     e = replace(e, attention=dx.explain(vlm, shown.image, shown.prompt, attention=True).attention)
-    rows = [{"check": check, "method": method, "value": value} for check, method, value in _checks(vlm, e)]
-    return pd.DataFrame(rows).assign(scene=number)
+    found = pd.DataFrame(_checks(vlm, e), columns=["check", "method", "value"])
+    known = closed_form(e)
+    chance = found["check"].map({"sink": known.sink.mean(), "distractor": known.distractor.mean()})
+    return found.assign(chance=chance.astype(float), scene=number)
 
 
 def _checks(vlm: "VLM", e: Explanation) -> Iterator[tuple[str, str, float]]:
@@ -131,8 +134,11 @@ def closed(seen: pd.DataFrame) -> pd.DataFrame:
             values = some["value"].to_numpy(float)
             found = Estimate(float(values.max()), float(values.min()), float(values.max()), len(values))
             decides = {"sink": str(method).startswith("dexar"), "distractor": method in _DARK}.get(check, True)
+            zero = check == "sink" or (check == "distractor" and method in _TIMES_ATTENTION)  # one factor of the map is
+            told: dict[str, Any] = {"gate": gate if decides else None, "by_construction": zero}
+            told |= {"chance": float(some["chance"].mean()), "method": str(method)}
             note = f"the worst scene; from the least to the largest{left}"
-            rows.append(result(test, what, found, method=str(method), gate=gate if decides else None, note=note))
+            rows.append(result(test, what, found, note=note, **told))
     return table(rows)
 
 

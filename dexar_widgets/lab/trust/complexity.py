@@ -25,7 +25,7 @@ from dexar_widgets.lab.trust.observe import energy
 from dexar_widgets.lab.trust.truth import SAID, decided, explained
 from dexar_widgets.lab.world import CROWD
 from dexar_widgets.maps import coverage
-from dexar_widgets.statistics import mean
+from dexar_widgets.statistics import mean, rate
 from dexar_widgets.types import Grid
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _scored(cases: pd.DataFrame, seen: pd.DataFrame, which: str) -> Iterator[dic
         yield result("complex", f"NG, {which}", grounding, chance=0.0, note=note, method=name)
         chance = float((1 / some["seen"].astype(float)).mean())
         first = np.where(some["empty"].astype(bool), 1 / some["seen"].astype(float), some["first"].astype(float))
-        found = mean(first, scenes)
+        found = rate(first, scenes)
         what = f"the named object is the brightest, {which}"
         yield result("complex", what, found, chance=chance, note=note, method=name)
 

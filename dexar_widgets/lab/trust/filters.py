@@ -22,7 +22,7 @@ from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.stories import crowd
 from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.localisation import compared, normalised_grounding
-from dexar_widgets.lab.trust.observe import energy, over_area
+from dexar_widgets.lab.trust.observe import energy
 from dexar_widgets.lab.trust.truth import SAID, decided, explained, marks_of
 from dexar_widgets.maps import coverage, on_grid, visual_tokens
 from dexar_widgets.statistics import holm, mean
@@ -77,7 +77,7 @@ def _by_filter(e: Explanation, step: int, grid: Grid, mask: np.ndarray) -> Itera
 
 
 def filters(seen: pd.DataFrame) -> pd.DataFrame:
-    """NG of every head filter by size, and each less no filter; for background words energy over area."""
+    """NG of every head filter by size and for words of the background, and each less no filter."""
     once = seen.drop_duplicates("scene")
     kept = mean(once["kept"].to_numpy(float), once["scene"].to_numpy())
     rows = [result("filters", "share of objects whose word is said and decided", kept)]
@@ -86,19 +86,16 @@ def filters(seen: pd.DataFrame) -> pd.DataFrame:
     for size, (low, high) in SIZES.items():
         some = words[(words["side"] >= low) & (words["side"] < high)]
         rows += _compared(some, f"NG, {size} objects (side {low:g} to {high:g})")
-    ground = cases[cases["kind"] == "background"]
-    rows += _compared(ground, "EPG ÷ area, words of the background", ratio=True)
+    rows += _compared(cases[cases["kind"] == "background"], "NG, words of the background")
     return table(rows)
 
 
-def _compared(cases: pd.DataFrame, what: str, *, ratio: bool = False) -> list[dict[str, Any]]:
-    score = over_area(cases["own"], cases["area"]) if ratio else normalised_grounding(cases)
-    cases, chance = cases.assign(score=score), 1.0 if ratio else 0.0
-    rows = []
+def _compared(cases: pd.DataFrame, what: str) -> list[dict[str, Any]]:
+    cases, rows = cases.assign(score=normalised_grounding(cases)), []
     for method, some in cases.groupby("method", sort=False):
         note = f"{int(some['empty'].sum())} empty maps count as chance"
         found = mean(some["score"].to_numpy(float), some["scene"].to_numpy())
-        rows.append(result("filters", what, found, method=str(method), chance=chance, note=note))
+        rows.append(result("filters", what, found, method=str(method), chance=0.0, note=note))
     return rows + _less(cases, f"{what}, less that without a filter", "dexar, head filter none")
 
 

@@ -21,7 +21,8 @@ COLUMNS = (
     *("chance", "p", "gate", "verdict", "note"),
 )
 """Of every table of results. ``verdict``: "pass" or "fail" where a right answer is known, "as expected" or "finding"
-where one is only expected, "measured" without either, "not measured" without a case, "error" where the unit failed."""
+where one is only expected, "by construction" where neither the model nor the method could miss the gate, "measured"
+without a gate, "not measured" without a case, "error" where the unit failed."""
 
 
 @cache
@@ -48,11 +49,17 @@ def result(
     model: str = "",
     chance: float = float("nan"),
     gate: str | None = None,
+    by_construction: bool = False,
     note: str = "",
 ) -> dict[str, Any]:
-    """One row: a number with its interval, judged by a gate if one is named."""
+    """One row: a number with its interval, judged by a gate if one is named.
+
+    ``by_construction``: algebra meets the gate, whatever the model. It then shows that the report works, and no more.
+    """
     estimate = found if isinstance(found, Estimate) else Estimate(found, float("nan"), float("nan"), 1)
     text, verdict = _judge(gate, estimate)
+    if by_construction and verdict in ("pass", "as expected"):
+        verdict = "by construction"
     told = {"test": test, "model": model, "method": method, "what": what, "chance": chance, "note": note}
     return told | asdict(estimate) | {"gate": text, "verdict": verdict}
 

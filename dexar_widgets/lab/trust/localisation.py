@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.observe import CONTROLS, ORACLES, over_area
-from dexar_widgets.lab.trust.truth import SAID
+from dexar_widgets.lab.trust.truth import FILLER, SAID
 from dexar_widgets.statistics import Estimate, difference, holm, mean, rate
 
 __all__ = ["adjusted", "agreement", "compared", "localisation", "normalised_grounding"]
@@ -45,7 +45,8 @@ def localisation(seen: pd.DataFrame) -> pd.DataFrame:
         empty = int(cases["empty"].astype(bool).sum())
         note = f"{empty} empty maps count as chance" if empty else ""
         whole = mean(normalised_grounding(cases), scenes)
-        rows.append(result("T1", "NG", whole, method=name, chance=0.0, gate=_T1_GATES.get(name), note=note))
+        gate, given = _T1_GATES.get(name), name in ORACLES
+        rows.append(result("T1", "NG", whole, method=name, chance=0.0, gate=gate, by_construction=given, note=note))
         for role in ("class", "colour"):
             some = cases[cases["role"] == role]
             found = mean(normalised_grounding(some), some["scene"].to_numpy())
@@ -55,9 +56,9 @@ def localisation(seen: pd.DataFrame) -> pd.DataFrame:
         times = over_area(cases["own"], cases["area"])
         gate = None if name in (*_T1_GATES, *CONTROLS) else "T1 ratio"
         rows.append(result("T1", "EPG ÷ area", mean(times, scenes), method=name, chance=1.0, gate=gate))
-        hits = cases["hit"].to_numpy(float)
+        hits = rate(cases["hit"].to_numpy(bool), scenes)
         area = float(cases["area"].mean())
-        rows.append(result("T1", "peak on the object", mean(hits, scenes), method=name, chance=area))
+        rows.append(result("T1", "peak on the object", hits, method=name, chance=area))
     rows.append(_left_out(seen))
     cases = _named(seen)
     rows += _differences("T1", "NG", cases.assign(score=normalised_grounding(cases)))
@@ -69,17 +70,22 @@ def _left_out(seen: pd.DataFrame) -> dict[str, Any]:
     named = seen[(seen["object"] >= 0) & seen["role"].isin(("class", "colour"))].drop_duplicates(["scene", "step"])
     silent = named["probability"] < SAID
     note = f"{int(silent.sum())} that the model does not say, {int((~silent & ~named['grounded']).sum())} not grounded"
-    found = rate((silent | ~named["grounded"]).to_numpy(bool))
+    found = rate((silent | ~named["grounded"]).to_numpy(bool), named["scene"].to_numpy())
     return result("T1", "pieces of named words that are left out", found, note=note)
 
 
 def agreement(seen: pd.DataFrame) -> pd.DataFrame:
-    """T2: rank correlation, over objects, of the energy on each with the nats lost without it."""
+    """T2: rank correlation, over objects, of the energy on each with the nats lost without it.
+
+    Which of two objects matters less is noise where neither matters: once more with changes up to `FILLER` tied at 0.
+    """
     cases = _named(seen)
     cases = cases[cases["objects"] >= 3]
     empty = cases["empty"].astype(bool)
     cases = cases.assign(
-        score=cases["agreement"].mask(empty).fillna(0.0), risen=cases["agreement_risen"].mask(empty).fillna(0.0)
+        score=cases["agreement"].mask(empty).fillna(0.0),
+        risen=cases["agreement_risen"].mask(empty).fillna(0.0),
+        tied=cases["agreement_tied"].mask(empty).fillna(0.0),
     )
     rows = []
     for name, some in by_method(cases, seen):
@@ -91,6 +97,11 @@ def agreement(seen: pd.DataFrame) -> pd.DataFrame:
         whole, above = (None, gate) if name == "rise" else (gate, None)  # a mean probability stands on a constant
         rows.append(result("T2", "agreement", found, method=name, chance=0.0, gate=whole, note=note))
         rows.append(result("T2", "agreement, map less its minimum", risen, method=name, chance=0.0, gate=above))
+        some = some[some["removed"] > FILLER]  # noqa: PLW2901 (of the others no object matters, and none has a rank)
+        tied = mean(some["tied"].to_numpy(float), some["scene"].to_numpy())
+        note = f"{len(scenes) - len(some)} words that no removal changes by more are left out"
+        what = f"agreement, changes up to {FILLER} nat tied at 0"
+        rows.append(result("T2", what, tied, method=name, chance=0.0, note=note))
     rows += _differences("T2", "agreement", cases)
     return table(rows)
 

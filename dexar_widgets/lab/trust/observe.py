@@ -12,7 +12,7 @@ from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Mark
 from dexar_widgets.lab.scenes import Scene
-from dexar_widgets.lab.trust.truth import Truth, explained, marks_of, truth
+from dexar_widgets.lab.trust.truth import FILLER, Truth, explained, marks_of, truth
 from dexar_widgets.maps import coverage, upsample
 from dexar_widgets.statistics import spearman
 from dexar_widgets.types import Grid, HeatMap
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROLS",
-    "OPTIONS",
     "ORACLES",
     "SLOW",
     "Energy",
@@ -34,8 +33,6 @@ __all__ = [
     "sights",
 ]
 
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"integrated_gradients": {"target": "step"}, "iia": {"target": "step"}}
-"""Methods that by default give one map of the whole answer are asked for one of each word."""
 SLOW = ("rise", "integrated_gradients", "iia")
 """Methods that take more than a second for a scene: fewer scenes, and only words that name an object or a colour."""
 ORACLES = ("oracle", "inverted oracle")
@@ -101,7 +98,6 @@ def observe(
     scene: Scene,
     methods: Sequence[str],
     *,
-    options: Mapping[str, Mapping[str, Any]] = OPTIONS,
     number: int = 0,
     named_only: bool = False,
 ) -> pd.DataFrame:
@@ -114,13 +110,12 @@ def observe(
     named_only
         Explain only the pieces of words that name a class or a colour: for slow methods.
     """
-    given = {name: options[name] for name in methods if name in options}
     steps = None
     if named_only:
         first = explained(vlm, scene, ["uniform"], keep="summary")
         marks = marks_of(first, scene.marks)
         steps = [step for step, mark in zip(first.steps, marks, strict=True) if _object_of(mark) is not None]
-    e = explained(vlm, scene, methods, options=given, steps=steps)
+    e = explained(vlm, scene, methods, steps=steps)
     return judged(e, scene, truth(vlm, e, scene, seed=number), sights(e, methods), number=number)
 
 
@@ -130,9 +125,10 @@ def judged(e: Explanation, scene: Scene, known: Truth, seen: Mapping[str, Sight]
     ``own`` is the share of the map's energy on the object that the word names (NaN: none, or an empty map), ``area``
     what a uniform map has there, ``oracle`` what the best map of this grid has; ``agreement`` the rank correlation,
     over objects, between the energy on each and the nats lost without it. ``own_risen`` and ``agreement_risen`` are
-    those of the map less its minimum: a constant that is added to a map hides what it shows. ``weight`` is what the
-    method lets the step count for, ``mass`` the sum of its positive map. ``reclassed``: nats that the word loses with a
-    look-alike in its object's place.
+    those of the map less its minimum: a constant that is added to a map hides what it shows. ``agreement_tied`` takes
+    changes of no more than a filler's for 0, and ``removed`` is the largest change by removing an object. ``weight`` is
+    what the method lets the step count for, ``mass`` the sum of its positive map. ``reclassed``: nats that the word
+    loses with a look-alike in its object's place.
     """
     rows: list[dict[str, Any]] = []
     for place, mark in enumerate(marks_of(e, scene.marks)):
@@ -160,6 +156,7 @@ def _word(e: Explanation, scene: Scene, known: Truth, place: int, mark: Mark) ->
         "probability": float(np.exp(known.log_probs[place])),
         "reclassed": float(swapped),
         "largest": float(known.effects[place].max()),
+        "removed": float(np.abs(known.of("removed")[place]).max()),
         "grounded": bool(known.grounded[place]),
         "filler": bool(known.filler[place]),
     }
@@ -177,6 +174,7 @@ def _told(
     best = coverage(masks[thing], grid)
     even, ideal = (energy(one, grid, masks[thing : thing + 1]).shares[0] for one in (np.ones_like(best), best))
     removed = known.of("removed")[place]
+    clear = np.where(np.abs(removed) <= FILLER, 0.0, removed)
     made = {ORACLES[0]: best, ORACLES[1]: 1 - best}
     readings = {method: _read(sight, place) for method, sight in seen.items()}
     for method, values in ({name: sight.maps[place] for name, sight in seen.items()} | made).items():
@@ -192,6 +190,7 @@ def _told(
                 "hit": bool(found.hits[thing]),
                 "empty": found.total == 0,
                 "agreement": spearman(found.shares, removed) if several else np.nan,
+                "agreement_tied": spearman(found.shares, clear) if several else np.nan,
                 "own_risen": risen.shares[thing],
                 "agreement_risen": spearman(risen.shares, removed) if several and risen.total > 0 else np.nan,
             }

@@ -163,7 +163,7 @@ _ALONE = (
     Part("scenes", ("T1", "T2", "T3", "T4"), 0, scene, observe, _each(_scenes), _part_of(1, 1), chunk=25),
     *_slowly(Part("named words", ("T1", "T2", "T4"), 0, scene, partial(observe, named_only=True), _each(_named),
                   _part_of(1, 1), chunk=25)),
-    *_slowly(Part("every word", ("T3",), 0, scene, observe, _each(words.filler), _part_of(2, 5))),
+    *_slowly(Part("every word", ("T3",), 0, scene, observe, _each(words.filler), _part_of(1, 5))),
     Part(
         "head filter", ("filters",), 10, filters.of_many_sizes, filters.observe_filters, _each(filters.filters),
         _part_of(1, 1), chunk=50,

@@ -21,7 +21,7 @@ from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.observe import ORACLES, Sight, energy, sights
 from dexar_widgets.lab.trust.truth import explained, marks_of
 from dexar_widgets.maps import coverage
-from dexar_widgets.statistics import mean
+from dexar_widgets.statistics import mean, rate
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -97,13 +97,14 @@ def repeats(seen: pd.DataFrame) -> pd.DataFrame:
         own, other = some["own"].to_numpy(float), some["other"].to_numpy(float)
         wins = np.where(some["empty"].astype(bool) | (own == other), 0.5, own > other)
         dexar = method.startswith("dexar")
-        found = mean(wins.astype(float), some["scene"].to_numpy())
+        found = rate(wins.astype(float), some["scene"].to_numpy())
         gate = "T5 own" if dexar else None
         rows.append(
             result("T5", f"own object before its twin, one {kind}", found, method=method, chance=0.5, gate=gate)
         )
         pairs = some[some.duplicated("scene")]  # of scenes where the model says both words
         alike = mean(pairs["likeness"].to_numpy(float), pairs["scene"].to_numpy())
-        gate = "T5 tam raw" if method == RAW else "T5 likeness" if dexar else None
-        rows.append(result("T5", f"correlation of the two maps, one {kind}", alike, method=method, gate=gate))
+        raw, what = method == RAW, f"correlation of the two maps, one {kind}"
+        gate = "T5 tam raw" if raw else "T5 likeness" if dexar else None
+        rows.append(result("T5", what, alike, method=method, gate=gate, by_construction=raw))
     return table(rows)

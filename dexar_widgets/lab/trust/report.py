@@ -12,7 +12,7 @@ import pandas as pd
 from dexar_widgets.files import write_whole
 from dexar_widgets.lab.trust import gates, runner, sentences
 from dexar_widgets.lab.trust.parts import PARTS, Plan
-from dexar_widgets.lab.trust.sections import Cell, Section, Table, negative, number, sections
+from dexar_widgets.lab.trust.sections import Cell, Section, Table, negative, sections
 
 __all__ = ["contents", "html", "markdown", "write"]
 
@@ -30,9 +30,8 @@ img { display: block; width: 9rem; height: 9rem; }
 """
 
 
-def write(plan: Plan, out: Path) -> dict[str, Path]:
-    """Judge what was observed, and write ``report.html``, ``report.md``, ``results.csv`` and ``report.json``."""
-    results = runner.judge(plan, out)
+def write(plan: Plan, out: Path, results: pd.DataFrame) -> dict[str, Path]:
+    """Write the judged results: ``report.html``, ``report.md``, ``results.csv`` and ``report.json``."""
     parts = contents(plan, out, results)
     found = {
         "html": html(parts),
@@ -153,6 +152,5 @@ def _markdown_text(text: str) -> str:
 
 
 def summary(results: pd.DataFrame) -> str:
-    """One line: how many checks failed, how many expectations did not hold."""
-    counts = results["verdict"].value_counts()
-    return ", ".join(f"{number(float(count)).split('.')[0]} {verdict}" for verdict, count in counts.items())
+    """One line: how many results have each verdict."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in results["verdict"].value_counts().items())

@@ -7,9 +7,9 @@ share reported.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILLER",
     "GROUNDED",
+    "OPTIONS",
     "SAID",
     "Region",
     "Truth",
@@ -44,6 +45,8 @@ GROUNDED = 1.0
 FILLER = 0.05
 SAID = 0.5
 """Least probability of a word that the model is taken to say; of others a map explains nothing."""
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"integrated_gradients": {"target": "step"}, "iia": {"target": "step"}}
+"""Methods that by default give one map of the whole answer are asked for one of each word."""
 _BATCH = 16
 
 Kind = Literal["removed", "recoloured", "reclassed", "background"]
@@ -102,10 +105,19 @@ def _lookalike(drawn: random.Random, spec: Specification, index: int) -> SceneOb
     return replace(thing, name=drawn.choice(sorted(partners or alike or set(CLASSES) - used)), look=None)
 
 
-def explained(vlm: "VLM", scene: Scene, methods: Sequence[str] = ("random",), **options: object) -> Explanation:
-    """The true answer to the scene's question, given to the model and attributed by some methods."""
-    answer = scene.caption
-    return dx.compare(vlm, scene.image, scene.prompt, answer=answer, methods=list(methods), **options)  # type: ignore[arg-type]
+def explained(
+    vlm: "VLM",
+    scene: Scene,
+    methods: Sequence[str] = ("random",),
+    *,
+    options: Mapping[str, Mapping[str, Any]] = OPTIONS,
+    **more: Any,
+) -> Explanation:
+    """The true answer to the scene's question, given to the model and attributed by some methods, a map per step."""
+    given = {name: dict(options[name]) for name in methods if name in options}
+    return dx.compare(
+        vlm, scene.image, scene.prompt, answer=scene.caption, methods=list(methods), options=given, **more
+    )
 
 
 def marks_of(e: Explanation, marks: Sequence[Mark]) -> tuple[Mark, ...]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.localisation import FEWEST
-from dexar_widgets.lab.trust.observe import over_area
+from dexar_widgets.lab.trust.observe import CONTROLS, over_area
 from dexar_widgets.lab.trust.truth import GROUNDED, SAID
 from dexar_widgets.statistics import Estimate, mean, rate, separation, spearman
 
@@ -77,8 +77,15 @@ def _by_method(clean: pd.DataFrame, planted: pd.DataFrame, model: str) -> list[d
     return rows
 
 
-def _told(found: Estimate, what: str, model: str, method: str, **more: Any) -> dict[str, Any]:
-    return result("T9", what, found, model=model, method=method, **more)
+def _told(
+    found: Estimate, what: str, model: str, method: str, *, gate: str | None = None, **more: Any
+) -> dict[str, Any]:
+    return result("T9", what, found, model=model, method=method, gate=_expected(gate, method), **more)
+
+
+def _expected(gate: str | None, method: str) -> str | None:
+    """The gate; of a control, which knows nothing of the model, nothing is expected."""
+    return None if method in CONTROLS else gate
 
 
 def _correlation(cases: pd.DataFrame) -> Estimate:
@@ -115,17 +122,18 @@ def trigger(tables: Tables) -> pd.DataFrame:
             rows.append(result("T10", what, rate(scenes[column].to_numpy(bool)), model=model, gate=gate, note=note))
         if not planted:
             continue
-        for method, some in seen[seen["named"].astype(bool)].groupby("method", sort=False):
-            place, told = some["scene"].to_numpy(), {"model": model, "method": str(method)}
+        for method, some in by_method(seen[seen["named"].astype(bool)], seen):
+            place = some["scene"].to_numpy()
+            told: dict[str, Any] = {"model": model, "method": method}
             area = float(some["patch, area"].mean())
-            hits = rate(some["patch, hit"].to_numpy(bool))
-            rows.append(result("T10", "the ghost's map peaks on the patch", hits, chance=area, gate="T10 hit", **told))
+            hits, gate = rate(some["patch, hit"].to_numpy(bool)), _expected("T10 hit", method)
+            rows.append(result("T10", "the ghost's map peaks on the patch", hits, chance=area, gate=gate, **told))
             for column, what, gate in (
                 ("patch", "EPG ÷ area, on the patch", "T10 ratio"),
                 ("bare", "EPG ÷ area, there without the patch", "T10 bare"),
             ):
-                ratio = over_area(some[column], some[f"{column}, area"])
-                rows.append(result("T10", what, mean(ratio, place), chance=1.0, gate=gate, **told))
+                ratio = mean(over_area(some[column], some[f"{column}, area"]), place)
+                rows.append(result("T10", what, ratio, chance=1.0, gate=_expected(gate, method), **told))
     return table(rows)
 
 
@@ -176,7 +184,7 @@ def permuted(tables: Tables) -> pd.DataFrame:
         for method, some in seen.groupby("method", sort=False):
             apart = ((some["own"] - some["own, area"]) / (1 - some["own, area"])).fillna(0.0).to_numpy(float)
             found = mean(apart, some["scene"].to_numpy())
-            gate = "T11 permuted" if planted else None
+            gate = _expected("T11 permuted", str(method)) if planted else None
             what = "energy on the object that a class word names, over chance"
             rows.append(result("T11", what, found, model=model, method=str(method), chance=0.0, gate=gate))
     return table(rows)

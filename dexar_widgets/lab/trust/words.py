@@ -66,9 +66,8 @@ def _decided_fillers(cases: pd.DataFrame) -> dict[str, Any]:
     decided = template[template["grounded"].astype(bool)]
     words = decided["word"].value_counts().head(5)
     note = "most often " + ", ".join(f"“{word}” {count}×" for word, count in words.items()) if len(words) else ""
-    return result(
-        "T3", "fillers of the template that the image decides", rate(template["grounded"].to_numpy(bool)), note=note
-    )
+    found = rate(template["grounded"].to_numpy(bool), template["scene"].to_numpy())
+    return result("T3", "fillers of the template that the image decides", found, note=note)
 
 
 def _by_filter(cases: pd.DataFrame) -> list[dict[str, Any]]:
@@ -119,7 +118,7 @@ def _pieces(method: str, pairs: pd.DataFrame, column: str, called: str) -> Itera
         method=method, chance=1.0, gate="T4 determined" if gated else None, note=note,
     )  # fmt: skip
     yield result(
-        "T4", f"ball, print: {called} above 0", rate(open_[column].to_numpy(float) > 0),
+        "T4", f"ball, print: {called} above 0", rate(open_[column].to_numpy(float) > 0, open_["scene"].to_numpy()),
         method=method, gate="T4 undetermined" if gated else None,
     )  # fmt: skip
     if column != "weight_avg":
