@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Literal, get_args
+from operator import index
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
@@ -11,14 +12,18 @@ from PIL import Image, ImageFilter
 from dexar_widgets.maps import coverage_weights
 from dexar_widgets.types import Box, Grid
 
-__all__ = ["CUTS", "Cut", "How", "Mask", "Pixels", "Region"]
-__all__ += ["cells_mask", "filler", "frame_of", "hide", "keep", "mask_of", "moved", "seen_of"]
+__all__ = ["CUTS", "Cut", "How", "Mask", "Pixels", "Region", "Source", "Target"]
+__all__ += ["cells_mask", "cut_of", "filler", "frame_of", "hide", "keep", "mask_of", "moved", "name_of", "seen_of"]
 
 How = Literal["mean", "blur"]
-Part = Literal["image", "prompt", "answer"]
-Cut = tuple[Part, Part]
-"""The source, which is not read, and the target, which does not read it."""
-CUTS: tuple[Cut, ...] = (("image", "answer"), ("image", "prompt"), ("prompt", "answer"))
+Part = Literal["image", "prompt"]
+Source = Part | Sequence[int]
+"""What is not read: a part of the sequence, or the visual tokens of some cells of the grid, row-major."""
+Target = Literal["answer", "prompt", "all"]
+"""What does not read it; "all" is every other row, those of the image too."""
+Cut = tuple[Source, Target]
+CUTS: tuple[tuple[Part, Target], ...] = (("image", "answer"), ("image", "prompt"), ("prompt", "answer"))
+"""The cuts between whole parts. Cells can be cut from each target."""
 Pixels = UInt8[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
 Region = Shaped[np.ndarray, "height width"] | Sequence[float] | Sequence[Sequence[float]]
@@ -28,6 +33,34 @@ _LOOKED_AT = 128  # pixels along the longer side, on which overlaps are estimate
 
 # A Gaussian whose deviation is 1/16 of the longer side leaves colours and no shapes.
 _BLUR_SHARE = 1 / 16
+
+
+def cut_of(cut: Any) -> Cut:
+    """A cut (source, target) as it was given, its cells as plain numbers in rising order, each once.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    try:
+        source, target = cut
+        cells = () if isinstance(source, str) else tuple(sorted({index(cell) for cell in source}))
+    except (TypeError, ValueError):  # no pair, or no numbers
+        source, target, cells = None, None, ()
+    if cells and target in get_args(Target):
+        return cells, target
+    if (source, target) in CUTS:
+        return source, target
+    parts, targets = ", ".join(map(str, CUTS)), ", ".join(map(repr, get_args(Target)))
+    raise ValueError(f"cut={cut!r} is unknown; accepted, as (source, target): {parts}; ([cell, …], one of {targets}).")
+
+
+def name_of(source: Source) -> str:
+    """What a cut's source is called: "image", "prompt", "cell 3" or "cells 3, 4"."""
+    if isinstance(source, str):
+        return source
+    return f"cell{'s' * (len(source) > 1)} {', '.join(map(str, source))}"
 
 
 def mask_of(region: Region, size: tuple[int, int]) -> Mask:

@@ -112,15 +112,17 @@ def check(
         gives every word at the same price). None otherwise: each word, and last the whole answer.
     region
         A mask of the original image's shape, a box (left, top, right, bottom) or a polygon, [(x, y), …], in its pixels;
-        with a ``scene`` also an object's index or name, "cat" (every cat) or "red cat".
+        with a ``scene`` also an object's index, or what names some: "cat" (every cat), "red cat", "the animals".
     cut
-        (source, target): ("image", "answer"), ("image", "prompt") or ("prompt", "answer"). The rows of the target lose
-        the columns of the source. "answer" are the rows that predict its tokens: the prompt's last position, which
+        (source, target): ("image", "answer"), ("image", "prompt") or ("prompt", "answer"); or cells of the grid by
+        their row-major numbers, from whom: ([0, 5], "answer"), "prompt" or "all". The rows of the target lose the
+        columns of the source. "answer" are the rows that predict its tokens: the prompt's last position, which
         predicts the first, and the answer's tokens; "prompt" is the other text before them, the template's too, as
-        columns without special tokens, which heads rest on. What these let through stays: in a prefix that is read
-        both ways (PaliGemma) the image's rows and the special ones relay the prompt to the answer. Models that read
-        the image by cross-attention lose there what the answer reads, and in the encoder's self-attention what the
-        prompt reads.
+        columns without special tokens, which heads rest on; "all" is every other row, so that none relays the cells.
+        What the others let through stays: in a prefix that is read both ways (PaliGemma) the image's rows and the
+        special ones relay the prompt to the answer. Models that read the image by cross-attention lose there what the
+        answer reads, in the encoder's self-attention what the prompt reads, and with "all" both, where the encoder's
+        layers count first. The vision tower is not cut: what other patches took from a cell there stays.
     how
         Hidden pixels become the image's ``mean`` colour or a strong ``blur``; ``scene`` really removes the objects of
         which at least half is in the region, and draws the scene again. Of a region counts what the model sees: a

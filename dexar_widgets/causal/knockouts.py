@@ -9,14 +9,14 @@ arXiv 2304.14767). Differs: the change in log-probability in nats, of every word
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from dexar_widgets import perturb
 from dexar_widgets.causal.chance import plain
-from dexar_widgets.causal.scoring import BATCH, Words, require_batch, summed, text_of, words_of
+from dexar_widgets.causal.scoring import BATCH, Words, cut_log_probs, require_batch, summed, text_of, words_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Layers, Step, resolve
 from dexar_widgets.types import ByValue
@@ -34,7 +34,7 @@ _SHARE = 4
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Knockout(ByValue):
-    """What words lose when one part of the sequence may not read another, window by window of layers.
+    """What words lose when one part of the sequence may not read another, or some cells, window by window of layers.
 
     A row per word; the last one, where more than one was asked for, is the whole answer. ``windows`` holds the layers
     of each window. ``drop`` is in nats, positive where the word becomes less probable; ``total`` is the drop when the
@@ -61,7 +61,7 @@ class Knockout(ByValue):
         return pd.DataFrame(
             {
                 "word": np.repeat(np.array(self.words), count),
-                "source": self.cut[0],
+                "source": perturb.name_of(self.cut[0]),
                 "target": self.cut[1],
                 "layers": [_numbers(window) for window in self.windows] * len(self.words),
                 "first_layer": np.tile(self.windows[:, 0], len(self.words)),
@@ -73,9 +73,15 @@ class Knockout(ByValue):
             }
         )
 
-    def __str__(self) -> str:
+    @property
+    def _title(self) -> str:
         source, target = self.cut
-        lines = [f"Nats lost when the {target} cannot read the {source}, in all {self.depth} layers and where most:"]
+        reader = "no other row can" if target == "all" else f"the {target} cannot"
+        name = perturb.name_of(source)
+        return f"Nats lost when {reader} read {f'the {name}' if isinstance(source, str) else f'{name} of the image'}"
+
+    def __str__(self) -> str:
+        lines = [f"{self._title}, in all {self.depth} layers and where most:"]
         for word, total, drops in zip(self.words, self.total, self.drop, strict=True):
             most = int(drops.argmax())
             where = f"in {_layers(self.windows[most])}" if drops[most] > 0 else "at most, in any window"
@@ -93,8 +99,7 @@ class Knockout(ByValue):
             for word, total, drops in zip(self.words, self.total, self.drop, strict=True)
         )
         return (
-            f"<table><caption>Nats lost when the {self.cut[1]} cannot read the {self.cut[0]}, by window of layers"
-            "</caption>"
+            f"<table><caption>{self._title}, by window of layers</caption>"
             f"<tr><th></th><th>all</th>{heads}</tr>{rows}</table>"
         )
 
@@ -119,7 +124,7 @@ def knockout(
     batch_size: int = BATCH,
     vlm: "VLM | None" = None,
 ) -> Knockout:
-    """Cut one part of the sequence off from another and score the answer; see `dexar_widgets.check`, which calls this.
+    """Cut a part of the sequence, or some cells, off from another, and score the answer: a `dexar_widgets.check`.
 
     A pass per window, one with all layers cut and one with none, and none of them twice; all in batches on a shared
     prompt, where the cut leaves some of it unchanged.
@@ -127,7 +132,7 @@ def knockout(
     from dexar_widgets import engine
 
     require_batch(batch_size)
-    model = vlm or e.model()
+    model, cut = vlm or e.model(), perturb.cut_of(cut)
     depth = engine.cuttable_layers(model, cut)
     windows = _windows(depth, layers, window)
     words = words_of(e, step)
@@ -136,12 +141,8 @@ def knockout(
     for row, some in enumerate(windows, start=2):
         where[row, some] = True
     each_once, back = np.unique(where, axis=0, return_inverse=True)
-    with engine.enough_memory(model, "The knock-out", "lower batch_size="):
-        request = engine.encode(model, e.example)
-        said = engine.resume(model, request, e.generation)
-        scores: Any = engine.score_cuts(
-            model, request, said, cut=cut, layers=each_once, steps=e.steps, batch_size=batch_size
-        )
+    sources = [cut[0]] * len(each_once)
+    scores = cut_log_probs(e, model, sources, cut[1], each_once, batch_size=batch_size)
     whole, total, *each = np.stack([summed(e, scores[back.ravel()], word) for word in words], axis=1)
     drop = np.stack([whole - one for one in each], axis=1)
     explained = depth == len(e.layers) and (cut[1] == "answer" or not model.anatomy.cross_attention)

@@ -1,21 +1,21 @@
 """The answer's words, and how probable each stays on other images."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Step
-from dexar_widgets.perturb import Pixels
+from dexar_widgets.perturb import Pixels, Source, Target
 
 if TYPE_CHECKING:
     import torch
 
     from dexar_widgets.vlm import VLM
 
-__all__ = ["BATCH", "Picture", "Words", "log_probs", "summed", "text_of", "words_of"]
+__all__ = ["BATCH", "Picture", "Words", "cut_log_probs", "log_probs", "summed", "text_of", "words_of"]
 
 BATCH = 16
 """Variants in one pass, unless told."""
@@ -63,6 +63,30 @@ def log_probs(
         found = engine.score_variants(vlm, request, said, variants, len(pictures), steps=e.steps, batch_size=batch_size)
     if np.isnan(found).any():
         raise ValueError(f"{vlm.name} gives NaN on a changed image; does {vlm.model.dtype} overflow? Try float32.")
+    return np.asarray(found, float)
+
+
+def cut_log_probs(
+    e: Explanation,
+    vlm: "VLM",
+    sources: Sequence[Source],
+    target: Target,
+    layers: Bool[np.ndarray, "variant layer"],
+    *,
+    batch_size: int,
+) -> Float[np.ndarray, "variant step"]:
+    """The natural log-probability of each explained step with each variant's source cut off from the target.
+
+    ``layers`` says where each is cut, of as many layers as `engine.cuttable_layers` tells.
+    """
+    from dexar_widgets import engine
+
+    require_batch(batch_size)
+    with engine.enough_memory(vlm, "The knock-out", "lower batch_size="):
+        request = engine.encode(vlm, e.example)
+        said = engine.resume(vlm, request, e.generation)
+        options: Any = {"layers": layers, "steps": e.steps, "batch_size": batch_size}
+        found = engine.score_cuts(vlm, request, said, sources=sources, target=target, **options)
     return np.asarray(found, float)
 
 

@@ -4,7 +4,7 @@ Source: Geva et al., "Dissecting recall of factual associations in auto-regressi
 arXiv 2304.14767), section 5: the mask gets −inf there, and the softmax shares the attention out among what is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from dexar_widgets.engine.meter import count
 from dexar_widgets.engine.requests import Request
 from dexar_widgets.engine.unembedding import ROWS, logits_of
 from dexar_widgets.families import Anatomy
-from dexar_widgets.perturb import CUTS, Cut
+from dexar_widgets.perturb import Cut, Source, Target, cut_of, name_of
+from dexar_widgets.types import TokenLayout
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -40,18 +41,15 @@ def cuttable_layers(vlm: "VLM", cut: Cut) -> int:
     ValueError
         If the cut is unknown, or the model's attention takes no mask.
     """
-    return len(_attentions(vlm.anatomy, cut))
+    return len(_attentions(vlm.anatomy, cut_of(cut)[1]))
 
 
-def _attentions(anatomy: Anatomy, cut: Cut) -> tuple[nn.Module, ...]:
-    if cut not in CUTS:
-        known = ", ".join(map(str, CUTS))
-        raise ValueError(f"cut={cut!r} is unknown; accepted, as (source, target): {known}.")
+def _attentions(anatomy: Anatomy, target: Target) -> tuple[nn.Module, ...]:
     found = anatomy.attentions
-    if anatomy.cross_attention and cut[1] == "prompt":
+    if anatomy.cross_attention and target != "answer":
         if anatomy.encoder is None:
             raise ValueError("The family's anatomy names no encoder=, in which the prompt reads the image.")
-        found = anatomy.encoder.attentions
+        found = anatomy.encoder.attentions + (anatomy.attentions if target == "all" else ())
     modules: list[Any] = list(found)
     if any("flash" in str(module.config._attn_implementation) for module in modules):
         raise ValueError('Flash attention takes no such mask; load the model with attn_implementation="sdpa".')
@@ -63,28 +61,33 @@ def score_cuts(
     request: Request,
     answer: Answer,
     *,
-    cut: Cut,
+    sources: Sequence[Source],
+    target: Target,
     layers: Bool[np.ndarray, "variant layer"],
     steps: Sequence[int],
     batch_size: int,
 ) -> Float32[np.ndarray, "variant step"]:
-    """The natural log-probability of each explained token with the cut made in some layers.
+    """The natural log-probability of each explained token with one source per variant cut off in some layers.
 
     Parts of the sequence: ``answer`` are the rows that predict its tokens, from the prompt's last position on;
     ``prompt`` is all other text before them, the template's included. As rows that also means special tokens, through
     which the image could be relayed; as columns it does not, for heads rest on those when they read nothing, and
-    without them a model breaks rather than a path. A row never loses its own column.
+    without them a model breaks rather than a path. Cells are visual tokens of the image's grid; ``all`` are all rows,
+    the image's too, through which one visual token could be relayed. A row never loses its own column.
 
-    What is cut: the decoder's self-attention. Where the image is read through cross-attention, image or prompt to
-    answer cuts that, and image to prompt the encoder's self-attention.
+    What is cut: the decoder's self-attention. Where the image is read through cross-attention, what the answer reads is
+    cut there, and what the prompt reads in the encoder's self-attention; from all rows, in both.
 
     What no cut changes is run once and shared: the prompt up to the first row that loses something, or the encoder.
     (Not where the prompt's positions see one another both ways: there the last one changes all.)
 
     Parameters
     ----------
+    sources
+        What each variant cuts off from the target.
     layers
-        Where each variant is cut (see `cuttable_layers`); False everywhere is the model as it is.
+        Where each variant is cut (see `cuttable_layers`), an encoder's layers before the decoder's; False everywhere
+        is the model as it is.
     steps
         The explained steps.
     batch_size
@@ -93,61 +96,108 @@ def score_cuts(
     Raises
     ------
     ValueError
-        If there is nothing to cut, or the model's attention takes no mask.
+        If a cut is unknown or there is nothing to cut, or the model's attention takes no mask.
     """
-    attentions = _attentions(vlm.anatomy, cut)
+    known = [cut_of((source, target))[0] for source in sources]
+    attentions = _attentions(vlm.anatomy, target)
     positions = answer.generation.positions[list(steps)]
     ids = answer.generation.ids[: positions[-1] + 1]
-    plan = _planned(vlm.anatomy, request, cut, len(ids), len(attentions))
+    plan = _planned(vlm.anatomy, request, set(known), target, len(ids))
     found = np.empty((len(layers), len(steps)), np.float32)
     for first in range(0, len(layers), batch_size):
-        jobs.progress(first, len(layers), f"cutting {cut[0]} from {cut[1]}: {first + 1} of {len(layers)}")
-        some = layers[first : first + batch_size]
-        with borrowed(vlm), hooks.inputs(attentions, _Masks(plan, some)):
-            normed = _run(vlm, request, answer.context, ids, plan.start, cut, len(some))[:, positions - len(ids)]
+        some = slice(first, first + batch_size)
+        jobs.progress(
+            first, len(layers), f"cutting {name_of(known[first])} from {target}: {first + 1} of {len(layers)}"
+        )
+        with borrowed(vlm), hooks.inputs(attentions, _Masks(plan, known[some], layers[some])):
+            rows = _run(vlm, request, answer.context, ids, plan.start, target, len(layers[some]))
+            normed = rows[:, positions - len(ids)]
             targets = torch.as_tensor(answer.generation.ids[positions], device=normed.device)
-            found[first : first + len(some)] = _log_probs(vlm.anatomy, normed, targets)
+            found[some] = _log_probs(vlm.anatomy, normed, targets)
     return found
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Which keys the rows that are run see in each layer, and which of them the cut takes; ``start`` is the first."""
+class _Sight:
+    """Which keys the rows of one attention see, and which of them each source's cut takes."""
 
-    seen: Sequence[Bool[np.ndarray, "row token"]]
-    cut: Bool[np.ndarray, "row token"]
+    seen: Bool[np.ndarray, "row token"]
+    taken: Mapping[Source, Bool[np.ndarray, "row token"]]
+
+    def lost(self, source: Source) -> Bool[np.ndarray, " row"]:
+        return np.asarray((self.taken[source] & self.seen).any(1))
+
+    def since(self, start: int) -> "_Sight":
+        return _Sight(self.seen[start:], {source: taken[start:] for source, taken in self.taken.items()})
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The sight of each attention that is cut, of the rows from position ``start`` on."""
+
+    sights: Sequence[_Sight]
     start: int
 
 
-def _planned(anatomy: Anatomy, request: Request, cut: Cut, said: int, depth: int) -> _Plan:
+def _planned(anatomy: Anatomy, request: Request, sources: Set[Source], target: Target, said: int) -> _Plan:
     """``said``: ids that are predicted, so that prompt + said − 1 positions are run."""
+    columns = {source: _columns(request.layout, source) for source in sources}
+    make = _of_encoder if anatomy.cross_attention else _of_decoder
+    sights = make(anatomy, request, columns, target, said)
+    for source in sources:
+        if not any(sight.lost(source).any() for sight in sights):
+            row = "row" if target == "all" else f"row of the {target}"
+            raise ValueError(f"cut={(source, target)!r} cuts nothing: no {row} sees anything of the {name_of(source)}.")
+    if anatomy.cross_attention or anatomy.prefix:
+        return _Plan(sights, 0)
+    lost = np.any([sight.lost(source) for sight in sights for source in sources], axis=0)
+    start = min(int(lost.argmax()), request.prompt_ids.shape[1] - 1)
+    return _Plan([sight.since(start) for sight in sights], start)
+
+
+def _columns(layout: TokenLayout, source: Source) -> Bool[np.ndarray, " token"]:
+    if not isinstance(source, str):
+        cells = layout.tokens_of(0)
+        if not 0 <= min(source) <= max(source) < len(cells):
+            raise ValueError(f"cut= names {name_of(source)}; the image's grid has the cells 0 to {len(cells) - 1}.")
+        return np.isin(np.arange(len(layout)), cells[list(source)])
+    special = np.array([kind == "special" for kind in layout.kinds], bool)
+    return layout.is_image if source == "image" else ~layout.is_image & ~special
+
+
+def _of_encoder(
+    anatomy: Anatomy, request: Request, columns: Mapping[Source, Bool[np.ndarray, " token"]], target: Target, said: int
+) -> list[_Sight]:
+    """Under cross-attention: the encoder's own attention, where the prompt reads, and the decoder's to its output."""
+    size, found = len(request.layout), list[_Sight]()
+    seen = not_padding(request, size)
+    if anatomy.encoder is not None and target != "answer":
+        rows = ~request.layout.is_image | (target == "all")
+        apart = rows[:, None] & ~np.eye(size, dtype=bool)
+        within = _Sight(np.broadcast_to(seen, apart.shape), {source: apart & of for source, of in columns.items()})
+        found += [within] * len(anatomy.encoder.attentions)
+    if target != "prompt":
+        every = np.ones((said, 1), bool)
+        across = _Sight(every & seen, {source: every & of for source, of in columns.items()})
+        found += [across] * len(anatomy.attentions)
+    return found
+
+
+def _of_decoder(
+    anatomy: Anatomy, request: Request, columns: Mapping[Source, Bool[np.ndarray, " token"]], target: Target, said: int
+) -> list[_Sight]:
+    """The decoder's self-attention, layer by layer."""
     prompt = request.prompt_ids.shape[1]
-    source, target = cut
-    image = request.layout.is_image
-    special = np.array([kind == "special" for kind in request.layout.kinds], bool)
-    if anatomy.cross_attention:
-        columns = image if source == "image" else ~image & ~special
-        rows = np.ones(said, bool) if target == "answer" else ~image
-        taken = rows[:, None] & columns
-        seen = [np.broadcast_to(not_padding(request, len(columns)), taken.shape)] * depth
-        if target == "prompt":
-            np.fill_diagonal(taken, val=False)
-    else:
-        tokens = prompt + said - 1
-        at = np.arange(tokens)
-        image, special = (np.pad(part, (0, said - 1)) for part in (image, special))
-        asked = at < prompt - 1
-        columns = image if source == "image" else asked & ~image & ~special
-        rows = ~asked if target == "answer" else asked & ~image
-        taken = rows[:, None] & columns & (at[:, None] != at)
-        known = {window: _self_seen(anatomy, request, window, tokens) for window in anatomy.windows or (None,)}
-        seen = [known[window] for window in anatomy.windows or (None,) * depth]
-    lost = np.any([taken & layer for layer in seen], axis=(0, 2))
-    if not lost.any():
-        raise ValueError(f"cut={cut!r} cuts nothing: no row of the {target} sees anything of the {source}.")
-    shares = not anatomy.cross_attention and not anatomy.prefix
-    start = min(int(lost.argmax()), prompt - 1) if shares else 0
-    return _Plan([layer[start:] for layer in seen], taken[start:], start)
+    tokens = prompt + said - 1
+    at = np.arange(tokens)
+    image, asked = np.pad(request.layout.is_image, (0, said - 1)), at < prompt - 1
+    rows = {"answer": ~asked, "prompt": asked & ~image, "all": np.ones(tokens, bool)}[target]
+    # the prompt's last position is a row of the answer, and no column of the prompt
+    apart = rows[:, None] & (asked | image) & (at[:, None] != at)
+    taken = {source: apart & np.pad(of, (0, said - 1)) for source, of in columns.items()}
+    windows = anatomy.windows or (None,) * len(anatomy.attentions)
+    known = {window: _Sight(_self_seen(anatomy, request, window, tokens), taken) for window in set(windows)}
+    return [known[window] for window in windows]
 
 
 def _self_seen(anatomy: Anatomy, request: Request, window: int | None, tokens: int) -> Bool[np.ndarray, "row token"]:
@@ -160,27 +210,35 @@ class _Masks:
     """Gives each attention the mask of the model's own rule, less what is cut in its layer: 0, or −inf."""
 
     plan: _Plan
+    sources: Sequence[Source]
     layers: Bool[np.ndarray, "variant layer"]
 
     def __call__(self, layer: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         if "attention_mask" not in options:
             raise ValueError("The model hands its attention no attention_mask=, so nothing can be cut in it.")
         hidden: Tensor = args[0] if args else options["hidden_states"]
-        seen = self.plan.seen[layer]
-        both = torch.as_tensor(np.stack([seen, seen & ~self.plan.cut]), device=hidden.device)
-        masks = torch.zeros(both.shape, dtype=hidden.dtype, device=hidden.device).masked_fill(~both, -torch.inf)
-        cut = torch.as_tensor(self.layers[:, layer].astype(int), device=hidden.device)
-        options["attention_mask"] = masks[cut][:, None]
+        sight = self.plan.sights[layer]
+        cuts = zip(self.sources, self.layers[:, layer], strict=True)
+        shown = np.stack([sight.seen & ~sight.taken[source] if made else sight.seen for source, made in cuts])
+        masks = torch.zeros(shown.shape, dtype=hidden.dtype, device=hidden.device)
+        forbidden = torch.as_tensor(~shown, device=hidden.device)
+        options["attention_mask"] = masks.masked_fill(forbidden, -torch.inf)[:, None]
 
 
 def _run(
-    vlm: "VLM", request: Request, context: Context, ids: Int[np.ndarray, " id"], start: int, cut: Cut, variants: int
+    vlm: "VLM",
+    request: Request,
+    context: Context,
+    ids: Int[np.ndarray, " id"],
+    start: int,
+    target: Target,
+    variants: int,
 ) -> Float[Tensor, "variant row hidden"]:
     """The normed last hidden states from position ``start`` on; the last rows, one per id, predict ``ids``."""
     count(forwards=variants)
     embeddings = context.embeddings.expand(variants, -1, -1)
     inputs = whole(vlm, request, ids, embeddings=embeddings) | {"use_cache": False}
-    if vlm.anatomy.cross_attention and cut[1] == "answer":
+    if vlm.anatomy.cross_attention and target == "answer":
         encoded = context.encoder_outputs[0].expand(variants, -1, -1)
         cross = _shared(context.cache.cross_attention_cache, None, variants)  # type: ignore[attr-defined]
         cache: Any = EncoderDecoderCache(DynamicCache(), cross)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from dexar_widgets import perturb
 from dexar_widgets.causal import Region
 from dexar_widgets.causal.chance import ENOUGH, LEVEL, NEEDS, RANDOMS, p_value, range_of
+from dexar_widgets.causal.scenes import require_scene
 from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures.findings import Finding, density, values_of
@@ -24,10 +25,10 @@ from dexar_widgets.failures.report import finding_of
 from dexar_widgets.failures.suspects import (
     Named,
     Suspect,
+    connectives_of,
     content_of,
     named_by_word,
     named_of,
-    require_scene,
     suspect_of,
 )
 from dexar_widgets.maps import coverage
@@ -80,7 +81,8 @@ def spurious(
         object. With a ``scene`` also "background" (exchanged for each other kind of background), "above" (what lies
         above a horizon), a prop's or an object's name: these are really removed.
     step
-        A word, or steps. None: each word; with a scene each that names an object, a colour or a group.
+        A word, or steps. None: each word; with a scene each that names an object, a colour or a group, and each comma
+        and "and", where it is decided whether one more thing is named (unless the suspect hides an object).
     named
         The object that the word names, in the same forms. None: with a scene the objects that fit the word.
     how
@@ -105,7 +107,7 @@ def spurious(
     if scene is not None:
         require_scene(e, scene, "")
     given = None if named is None else named_of(e, named, scene, how)
-    words = _words(e, step, scene)
+    words = _words(e, step, scene, suspect)
     things = [given or (None if scene is None else named_by_word(e, scene, word)) for word in words]
     pictures = _Pictures([partial(_same, e.example.image)])
     cases = [
@@ -201,11 +203,13 @@ def _same(image: perturb.Pixels) -> perturb.Pixels:
     return image
 
 
-def _words(e: Explanation, step: Step | None, scene: "Scene | None") -> list[tuple[int, ...]]:
+def _words(e: Explanation, step: Step | None, scene: "Scene | None", suspect: Suspect) -> list[tuple[int, ...]]:
     if step is not None:
         return [e.steps_of(step)]
     if scene is not None:
         found = list(content_of(e, scene))
+        found += connectives_of(e, scene, suspect.mask) if found else ()
+        found.sort()
     else:
         every = (tuple(t for t in word.steps if t in e.steps) for word in e.generation.words)
         found = [word for word in every if any(letter.isalnum() for letter in text_of(e, word))]

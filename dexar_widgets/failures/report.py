@@ -9,7 +9,7 @@ from dexar_widgets import perturb
 from dexar_widgets.causal.chance import ENOUGH, plain
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures.findings import Finding, note
-from dexar_widgets.failures.suspects import Named, Suspect
+from dexar_widgets.failures.suspects import CONNECTIVES, Named, Suspect
 from dexar_widgets.maps import coverage
 
 __all__ = ["finding_of"]
@@ -55,7 +55,8 @@ _VERDICTS = {
 
 def _sentence(suspect: Suspect, row: dict[str, Any]) -> str:
     where = f" (median of {row['pictures']}: {plain(row['suspect_low'])} to {plain(row['suspect_high'])})"
-    text = f"“{row['word']}” loses {plain(row['suspect'])} nats without {suspect.what}"
+    more = " (one more thing is named)" if row["word"] in CONNECTIVES else ""
+    text = f"“{row['word']}”{more} loses {plain(row['suspect'])} nats without {suspect.what}"
     text += where if row["pictures"] > 1 else ""
     if row["named_object"]:
         text += f", {plain(row['named'])} without {row['named_object']}"

@@ -10,10 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from dexar_widgets import perturb
 from dexar_widgets.causal import Region
+from dexar_widgets.causal.scenes import objects_of, removal_of, require_scene
 from dexar_widgets.causal.scoring import Picture, text_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, GROUPS, plural
@@ -21,8 +21,18 @@ from dexar_widgets.lab.world import BACKGROUNDS, CLASSES, COLOURS, GROUPS, plura
 if TYPE_CHECKING:
     from dexar_widgets.lab import Background, Scene, Specification
 
-__all__ = ["Named", "Suspect", "content_of", "named_by_word", "named_of", "require_scene", "suspect_of"]
+__all__ = [
+    "CONNECTIVES",
+    "Named",
+    "Suspect",
+    "connectives_of",
+    "content_of",
+    "named_by_word",
+    "named_of",
+    "suspect_of",
+]
 
+CONNECTIVES = (",", "and")
 _NAMING = ("class", "colour", "group")
 
 
@@ -45,15 +55,6 @@ class Named:
     removed: Picture
 
 
-def require_scene(e: Explanation, scene: "Scene | None", why: str) -> "Scene":
-    """The scene, if it is the one that was explained; else `ValueError`."""
-    if scene is None:
-        raise ValueError(f"{why}, and needs the scene that was explained: pass it as scene=dx.lab.scene(…).")
-    if not np.array_equal(scene.image, e.example.image):
-        raise ValueError("The image that was explained is not the scene's: same seed, options and size?")
-    return scene
-
-
 def suspect_of(e: Explanation, what: Region, scene: "Scene | None", *, randoms: int, seed: int) -> Suspect:
     """A region of the image; or of a scene its "background", what is "above" the horizon, a prop or an object."""
     height, width, _ = e.example.image.shape
@@ -67,8 +68,8 @@ def suspect_of(e: Explanation, what: Region, scene: "Scene | None", *, randoms: 
     if props:
         left = tuple(prop for prop in spec.props if prop.name != what)
         picture = partial(_drawn, known, replace(spec, props=left))
-        return Suspect(f"the {what}", _union(known.props[props]), (picture,))
-    indices = _indices(spec, what)
+        return Suspect(f"the {what}", np.asarray(known.props[props].any(0)), (picture,))
+    indices = objects_of(spec, what)
     if not indices:
         raise ValueError(f"mask={what!r} names nothing in the scene, which has {_listed(spec)}.")
     named = _object(known, indices)
@@ -105,7 +106,7 @@ def named_of(e: Explanation, named: Region, scene: "Scene | None", how: perturb.
     """A region of the image, hidden; or an object of a scene by its index or name, really removed."""
     if isinstance(named, str | int | np.integer):
         known = require_scene(e, scene, f"named={named!r} names an object in a scene")
-        indices = _indices(known.spec, named)
+        indices = objects_of(known.spec, named)
         if not indices:
             raise ValueError(f"named={named!r} is no object of the scene, which has {_listed(known.spec)}.")
         return _object(known, indices)
@@ -117,7 +118,7 @@ def named_of(e: Explanation, named: Region, scene: "Scene | None", how: perturb.
 def named_by_word(e: Explanation, scene: "Scene", steps: tuple[int, ...]) -> Named | None:
     """The objects that a word names: by the caption's marks, if the answer is the scene's caption, else by its text."""
     marked = [mark.objects for word, mark in _marked(e, scene) if set(word) & set(steps) and mark.role in _NAMING]
-    indices = sorted({index for objects in marked for index in objects}) or _fitting(scene.spec, text_of(e, steps))
+    indices = sorted({index for objects in marked for index in objects}) or objects_of(scene.spec, text_of(e, steps))
     return _object(scene, indices) if indices else None
 
 
@@ -140,6 +141,18 @@ def content_of(e: Explanation, scene: "Scene") -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
+def connectives_of(e: Explanation, scene: "Scene", mask: perturb.Mask) -> tuple[tuple[int, ...], ...]:
+    """The commas and "and"s of a caption: whether one more thing is named is decided there, not in its name.
+
+    None where the suspect hides an object, of which that number rightly depends.
+    """
+    seen = scene.visible.sum((1, 2))
+    if ((scene.visible & mask).sum((1, 2)) >= np.maximum(seen, 1) / 2).any():
+        return ()
+    words = [tuple(step for step in word.steps if step in e.steps) for word in e.generation.words]
+    return tuple(word for word in words if word and text_of(e, word) in CONNECTIVES)
+
+
 def _marked(e: Explanation, scene: "Scene") -> list[tuple[tuple[int, ...], Any]]:
     """Each word's explained steps and its mark; nothing where the answer is not the scene's caption."""
     words, marks = e.generation.words, scene.marks
@@ -149,35 +162,10 @@ def _marked(e: Explanation, scene: "Scene") -> list[tuple[tuple[int, ...], Any]]
     return list(zip(steps, marks, strict=True))
 
 
-def _fitting(spec: "Specification", text: str) -> list[int]:
-    """Objects that a text such as "cat", "a red cat", "cats" or "the animals" fits."""
-    text = text.casefold().strip(" .,;:!?")
-    article, _, rest = text.partition(" ")
-    text = rest if article in ("a", "an", "the") else text
-    found = spec.find(text) if text else ()
-    if not found:
-        names = [
-            (plural(thing.name), *(group for group, members in GROUPS.items() if thing.name in members))
-            for thing in spec.objects
-        ]
-        found = tuple(index for index, fits in enumerate(names) if text in fits)
-    return list(found)
-
-
-def _indices(spec: "Specification", what: Any) -> list[int]:
-    if isinstance(what, str):
-        return _fitting(spec, what)
-    return [int(what)] if 0 <= what < len(spec.objects) else []
-
-
 def _object(scene: "Scene", indices: Sequence[int]) -> Named:
-    names = [f"{scene.spec.objects[index].colour} {scene.spec.objects[index].name}" for index in indices]
-    picture = partial(_drawn, scene, scene.spec.without(*indices))
-    return Named(f"the {' and the '.join(names)}", _union(scene.visible[list(indices)]), picture)
-
-
-def _union(masks: Bool[np.ndarray, "mask height width"]) -> perturb.Mask:
-    return np.asarray(masks.any(0))
+    removed = removal_of(scene, indices)
+    names = " and the ".join(removed.names(indices))
+    return Named(f"the {names}", removed.mask, partial(removed.without, indices))
 
 
 def _drawn(scene: "Scene", spec: "Specification") -> perturb.Pixels:

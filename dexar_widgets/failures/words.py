@@ -14,10 +14,11 @@ from jaxtyping import Float
 
 from dexar_widgets import perturb
 from dexar_widgets.causal.chance import NEEDS, NOTHING, plain
+from dexar_widgets.causal.scenes import require_scene
 from dexar_widgets.causal.scoring import BATCH, Picture, log_probs, summed, text_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures.findings import Finding, note
-from dexar_widgets.failures.suspects import content_of, require_scene
+from dexar_widgets.failures.suspects import content_of
 from dexar_widgets.flow import Silenced
 from dexar_widgets.options import accept
 
@@ -138,9 +139,8 @@ def _cuts(
             found[name] = np.full(len(words), np.nan)
             try:
                 layers = np.repeat([[False], [True]], engine.cuttable_layers(vlm, cut), axis=1)
-                scores: Any = engine.score_cuts(
-                    vlm, request, said, cut=cut, layers=layers, steps=e.steps, batch_size=batch_size
-                )
+                options: Any = {"layers": layers, "steps": e.steps, "batch_size": batch_size}
+                scores: Any = engine.score_cuts(vlm, request, said, sources=[cut[0]] * 2, target=cut[1], **options)
             except ValueError as error:  # of what the model does not take
                 why[str(error)] = None
                 continue

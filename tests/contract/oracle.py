@@ -90,17 +90,16 @@ def knocked_out(model, inputs, ids, positions, *, source, target, layers, specia
     """Log-probabilities of ``ids[p]``, p in ``positions``, with an eager mask made by hand in some layers.
 
     One full uncached forward per token; the masks are transformers' own with −inf added, position by position.
+    ``source`` is a part of the sequence, or the key positions themselves; ``target`` a part, or "all".
     """
     model = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
     model.set_attn_implementation("eager")
-    crosses = model.config.is_encoder_decoder
-    stack = "encoder" if target == "prompt" else "decoder"
-    name = f"language_model.{stack}.layers" if crosses else "language_model.layers"
-    attention = "encoder_attn" if crosses and stack == "decoder" else "self_attn"
-    prompt = inputs["input_ids"][0].tolist()
-    for layer in layers:
-        module = model.get_submodule(f"model.{name}.{layer}.{attention}")
-        module.forward = _masking(module.forward, prompt, model.config.image_token_id, special, source, target, crosses)
+    prompt, image_id = inputs["input_ids"][0].tolist(), model.config.image_token_id
+    names = _cut_modules(model, target)
+    for name in (names[layer] for layer in layers):
+        module = model.get_submodule(name)
+        stack = "decoder" if not model.config.is_encoder_decoder else "cross" if "encoder_attn" in name else "encoder"
+        module.forward = _masking(module.forward, prompt, image_id, special, source, target, stack)
     found = []
     with torch.no_grad():
         for position in positions:
@@ -112,29 +111,42 @@ def knocked_out(model, inputs, ids, positions, *, source, target, layers, specia
     return _numpy(torch.stack(found))
 
 
-def _masking(forward, prompt, image_id, special, source, target, crosses):
+def _cut_modules(model, target):
+    """The attention that the target reads with, an encoder's before the decoder's to its output."""
+    stack = "model.language_model"
+    if not model.config.is_encoder_decoder:
+        return [f"{stack}.layers.{layer}.self_attn" for layer in range(model.config.text_config.num_hidden_layers)]
+    text = model.config.text_config
+    encoder = [f"{stack}.encoder.layers.{layer}.self_attn" for layer in range(text.encoder_layers)]
+    cross = [f"{stack}.decoder.layers.{layer}.encoder_attn" for layer in range(text.decoder_layers)]
+    return {"prompt": encoder, "answer": cross, "all": encoder + cross}[target]
+
+
+def _masking(forward, prompt, image_id, special, source, target, stack):
     """``forward`` with more of its mask forbidden; every pair of positions is asked about."""
 
     def part(position, *, column):
-        if not crosses and position >= len(prompt) - 1:
+        if stack == "decoder" and position >= len(prompt) - 1:
             return "answer"
         if prompt[position] == image_id:
             return "image"
         return None if column and prompt[position] in special else "prompt"
 
+    def is_source(column):
+        return part(column, column=True) == source if isinstance(source, str) else column in source
+
     def masked(*args, attention_mask, **options):
         hidden = args[0] if args else options["hidden_states"]
         rows = hidden.shape[1]
-        decoder_rows = crosses and target == "answer"
-        columns = len(prompt) if crosses else rows
+        columns = rows if stack == "decoder" else len(prompt)
         mask = (
             torch.zeros(1, 1, rows, columns, dtype=hidden.dtype) if attention_mask is None else attention_mask.clone()
         )
         for row in range(rows):
-            of = "answer" if decoder_rows else part(row, column=False)
+            of = "answer" if stack == "cross" else part(row, column=False)
             for column in range(columns):
-                own = not decoder_rows and row == column
-                if of == target and not own and part(column, column=True) == source:
+                own = stack != "cross" and row == column
+                if target in (of, "all") and not own and is_source(column):
                     mask[:, :, row, column] = -torch.inf
         return forward(*args, attention_mask=mask, **options)
 

@@ -138,7 +138,10 @@ def test_another_methods_maps_give_their_own_top_cells():
         dx.check(e, method="integrated_gradients", step=1, randoms=0)
 
 
-@pytest.mark.parametrize("cut", perturb.CUTS, ids="-".join)
+CUTS = [*perturb.CUTS, ((0, 5), "all")]
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{perturb.name_of(cut[0])}-{cut[1]}")
 @pytest.mark.parametrize("variant", cases.ONE)
 def test_a_knock_out_tells_each_words_loss_by_window_beside_the_layer_curve(variant, cut):
     e = explained(variant)
@@ -153,7 +156,8 @@ def test_a_knock_out_tells_each_words_loss_by_window_beside_the_layer_curve(vari
         handle,
         request,
         engine.resume(handle, request, e.generation),
-        cut=cut,
+        sources=[cut[0]] * len(layers),
+        target=cut[1],
         layers=layers,
         steps=e.steps,
         batch_size=9,
@@ -165,7 +169,7 @@ def test_a_knock_out_tells_each_words_loss_by_window_beside_the_layer_curve(vari
         assert found.drop[row] == pytest.approx(whole - np.array(each), abs=1e-4)
         if found.visual is not None:
             assert found.visual[row].tolist() == e.flow().visual[list(word)].max(0).tolist()
-    assert (found.visual is None) == (handle.anatomy.cross_attention and cut[1] == "prompt")
+    assert (found.visual is None) == (handle.anatomy.cross_attention and cut[1] != "answer")
     assert found.steps[-1] == e.steps and len(found.to_pandas()) == len(found.steps) * len(windows)
     one = dx.check(e, cut=cut, step=found.steps[0], layers=[0, 1])
     assert one.windows.tolist() == [[0, 1]] and one.drop.shape == (1, 1)

@@ -18,10 +18,13 @@ def said(handle, decoding=cases.SHORT):
 
 
 def scores(handle, request, answer, cut, layers, **options):
-    steps = range(len(answer.generation))
-    return engine.score_cuts(
-        handle, request, answer, cut=cut, layers=np.asarray(layers, bool), steps=steps, **{"batch_size": 3} | options
-    )
+    return scores_of(handle, request, answer, [cut[0]] * len(layers), cut[1], layers, **options)
+
+
+def scores_of(handle, request, answer, sources, target, layers, **options):
+    options = {"steps": range(len(answer.generation)), "batch_size": 3} | options
+    layers = np.asarray(layers, bool)
+    return engine.score_cuts(handle, request, answer, sources=sources, target=target, layers=layers, **options)
 
 
 @pytest.mark.parametrize("cut", perturb.CUTS, ids="-".join)
@@ -51,7 +54,35 @@ def test_a_cut_gives_the_log_probabilities_of_an_eager_forward_with_a_mask_made_
     assert changes.tolist() == [True, not unread, True, True]
 
 
-@pytest.mark.parametrize("cut", perturb.CUTS, ids="-".join)
+@pytest.mark.parametrize("target", ["answer", "prompt", "all"])
+@pytest.mark.parametrize("variant", cases.EACH)
+def test_tokens_of_single_cells_are_cut_from_their_readers_as_in_an_eager_forward(variant, target):
+    """A token alone, and two at once, side by side in one pass with the model as it is."""
+    handle = cases.shared(variant)
+    request, answer = said(handle)
+    depth = engine.cuttable_layers(handle, ((0,), target))
+    image = np.flatnonzero(request.inputs["input_ids"][0].numpy() == handle.model.config.image_token_id)
+    grid = image[-16:] if len(image) > 16 else image  # Florence-2 has a pooled feature before its 4×4 cells
+    cells = [(2,), (len(grid) - 2,), (0, 2), (2,), (2,)]
+    windows = [range(depth)] * 3 + [(0,), ()]
+    layers = [[layer in window for layer in range(depth)] for window in windows]
+    found = scores_of(handle, request, answer, cells, target, layers)
+    for some, window, row in zip(cells, windows, found, strict=True):
+        expected = oracle.knocked_out(
+            handle.model,
+            request.inputs,
+            answer.generation.ids,
+            answer.generation.positions,
+            source=set(grid[list(some)].tolist()),
+            target=target,
+            layers=window,
+            special=set(handle.tokenizer.all_special_ids),
+        )
+        assert np.allclose(row, expected, atol=2e-5), (some, window)
+    assert (np.abs(found[:3] - found[-1]).max(1) > 1e-4).all() and np.abs(found[0] - found[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("cut", [*perturb.CUTS, ((9, 5), "all")], ids=lambda cut: cut[1] + perturb.name_of(cut[0]))
 def test_one_pass_of_many_variants_shares_what_no_cut_changes(cut):
     handle = cases.shared("llava mistral")
     request, answer = said(handle)
@@ -67,8 +98,8 @@ def test_one_pass_of_many_variants_shares_what_no_cut_changes(cut):
     with hooks.inputs(handle.anatomy.attentions[:1], hear):
         scores(handle, request, answer, cut, layers, batch_size=8)
     prompt, tokens = request.prompt_ids.shape[1], request.prompt_ids.shape[1] + len(answer.generation.ids) - 1
-    first_text = max(np.flatnonzero(request.layout.is_image)) + 1
-    start = first_text if cut[1] == "prompt" else prompt - 1
+    image = np.flatnonzero(request.layout.is_image)
+    start = {"answer": prompt - 1, "prompt": max(image) + 1, "all": image[5] + 1}[cut[1]]  # what loses something first
     assert rows == [(depth, tokens - start)]
     keys = cached[0].layers[0].keys
     assert keys.shape[2] == start
@@ -82,9 +113,7 @@ def test_variants_in_other_batches_and_steps_alone_are_the_same(variant):
     layers = np.eye(engine.cuttable_layers(handle, ("image", "answer")), dtype=bool)
     every = scores(handle, request, answer, ("image", "answer"), layers, batch_size=8)
     assert np.allclose(scores(handle, request, answer, ("image", "answer"), layers, batch_size=1), every, atol=1e-5)
-    alone = engine.score_cuts(
-        handle, request, answer, cut=("image", "answer"), layers=layers, steps=[1, 3], batch_size=8
-    )
+    alone = scores(handle, request, answer, ("image", "answer"), layers, steps=[1, 3], batch_size=8)
     assert np.allclose(alone, every[:, [1, 3]], atol=1e-5)
 
 
@@ -158,6 +187,9 @@ def test_what_cannot_be_cut_is_refused():
     request, answer = said(handle)
     with pytest.raises(ValueError, match=r"cut=\('answer', 'image'\) is unknown; accepted.*\('image', 'answer'\)"):
         engine.cuttable_layers(handle, ("answer", "image"))
+    for cell in (16, -1):
+        with pytest.raises(ValueError, match=f"cut= names cell {cell}; the image's grid has the cells 0 to 15"):
+            scores(handle, request, answer, ((cell,), "all"), np.eye(3))
     handle.anatomy.attentions[0].config._attn_implementation = "flash_attention_2"
     with pytest.raises(ValueError, match='attn_implementation="sdpa"'):
         scores(handle, request, answer, ("image", "answer"), np.eye(3))

@@ -9,8 +9,8 @@ import pytest
 from made import attribution_of
 
 import dexar_widgets as dx
-from dexar_widgets import failures, registers
-from dexar_widgets.failures import causes, findings, patches, suspects, words
+from dexar_widgets import engine, failures, registers
+from dexar_widgets.failures import candidates, causes, findings, patches, suspects, tokens, words
 from dexar_widgets.lab import Prop, SceneObject
 from dexar_widgets.widgets.explorer import Explorer
 from dexar_widgets.words import words as words_of
@@ -59,6 +59,22 @@ def test_a_word_is_spurious_if_the_suspect_costs_a_nat_more_than_chance_and_than
 )
 def test_a_register_has_a_high_norm_draws_attention_and_is_used_by_no_word(high, attention, change, expected):
     assert patches.verdict(high=high, attention=attention, change=change) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "others", "p", "expected"),
+    [
+        ([0.02, 0.05], [[0.0] * 19, [0.0] * 19], 1 / 20, "unused"),  # .05 nat is nothing
+        ([0.02, 0.06], [[0.0] * 19, [0.05] * 19], 1 / 20, "read"),
+        ([0.02, 0.06], [[0.06] + [0.0] * 18, [0.0] * 19], 2 / 20, "chance"),  # another changes another word as much
+        ([0.02, 0.06], [[0.0] * 18, [0.0] * 18], 1 / 19, "chance unknown"),
+        ([0.02, 0.06], [[], []], NAN, "chance unknown"),
+        ([NAN, NAN], [[], []], NAN, "not cut"),
+    ],
+)
+def test_a_token_is_read_if_some_word_changes_without_it_and_seldom_without_another(change, others, p, expected):
+    cut = tokens.TokenCut(np.array(change), np.array(others))
+    assert (cut.verdict, cut.p) == (expected, pytest.approx(p, nan_ok=True))
 
 
 SILENT = {"image": 0.0, "image_high": 0.0, "image_answer": 0.0, "lit": False, "content": None, "heavy": False}
@@ -367,7 +383,8 @@ def test_a_background_is_exchanged_for_others_and_chance_is_another_cut_of_the_s
     )
     found = failures.spurious(explained(scene.image, CAPTION), "background", scene=scene, vlm="none")
     rows = found.table.set_index("word")
-    assert rows.index.tolist() == ["white", "boat", "red", "cat"]  # what names an object, by the caption's marks
+    # what names an object, by the caption's marks, and what tells that one more is named
+    assert rows.index.tolist() == ["white", "boat", "and", "red", "cat"]
     boat = rows.loc["boat"]
     assert boat["verdict"] == "spurious" and boat["named_object"] == "the white boat"
     assert (boat["suspect_low"], boat["suspect"], boat["suspect_high"], boat["pictures"]) == (6, 6, 6, 5)
@@ -434,13 +451,31 @@ def test_words_name_objects_by_marks_by_name_by_number_and_by_group():
         assert marked.what == f"the {names[mark.objects[0]]}"  # "cat" names the one of the two that is meant
     orange = pieces.index(" orange")
     assert (orange - 1, orange) in suspects.content_of(e, scene)  # "an" tells it
-    other = explained(scene.image, [" the", " cats", " an", " orange", " animals", " boat"])
-    assert suspects.content_of(other, scene) == ((1,), (2, 3), (4,), (5,))
-    named = [suspects.named_by_word(other, scene, word) for word in ((1,), (2, 3), (4,), (5,))]
+    other = explained(scene.image, [" and", " the", " cats", " an", " orange", " animals", " a", " boat"])
+    words = ((2,), (3, 4), (5,), (7,))
+    assert suspects.content_of(other, scene) == words
+    named = [suspects.named_by_word(other, scene, word) for word in words]
     for text in ("a red cat", "The red cat", "red cat."):
         assert suspects.named_of(e, text, scene, "mean").what == "the red cat"
     sizes = [0 if thing is None else thing.what.count("the ") for thing in named]
     assert sizes == [2, 1, 3, 0]
+
+
+def test_whether_one_more_thing_is_named_is_asked_of_what_hides_no_object(monkeypatch):
+    scene, (boat, cat) = at_sea(), (0, 1)
+    e = explained(scene.image, CAPTION)
+    connectives = tuple((step,) for step, piece in enumerate(CAPTION) if piece in (",", " and"))
+    assert connectives
+    ground = scene.background
+    assert suspects.connectives_of(e, scene, ground) == connectives
+    part = scene.visible[boat].copy()
+    assert suspects.connectives_of(e, scene, part) == ()
+    part[:, np.flatnonzero(part.any(0))[len(np.flatnonzero(part.any(0))) // 4] :] = False
+    assert suspects.connectives_of(e, scene, part) == connectives  # a small part of it
+    assert suspects.connectives_of(e, scene, scene.visible[cat] | ground) == ()
+    scored_by(monkeypatch, causes, lambda _picture: [-0.1] * len(CAPTION))
+    found = failures.spurious(e, "red cat", scene=scene, vlm="none")
+    assert "and" not in found.table["word"].tolist()
 
 
 def test_an_answer_that_names_nothing_must_be_given_a_step(needs_left):
@@ -462,10 +497,24 @@ def with_register(share=0.5):
     return replace(e, attention=rows)
 
 
+def rescored_by(monkeypatch, pixels, cut=lambda cells: [-0.5] * 4):
+    """The model is a formula of the picture, and one of the cells that no other row reads. Counts both."""
+    seen = scored_by(monkeypatch, patches, pixels)
+
+    def cut_log_probs(_e, _vlm, sources, target, layers, *, batch_size):
+        assert target == "all" and layers.tolist() == [[False] * 3] + [[True] * 3] * (len(layers) - 1)
+        seen.append(len(sources))
+        return np.array([[-0.5] * 4, *map(cut, sources[1:])], float)
+
+    monkeypatch.setattr(tokens, "cut_log_probs", cut_log_probs)
+    monkeypatch.setattr(engine, "cuttable_layers", lambda *_: 3)
+    return seen
+
+
 def test_a_patch_of_high_norm_that_draws_attention_for_nothing_is_a_register(monkeypatch):
-    seen = scored_by(monkeypatch, patches, lambda picture: [-0.5] * 4)
-    found = failures.registers(with_register(), swaps=5, vlm="none")
-    assert found.found and found.marks["cells"] == [0] and seen == [1 + 5]
+    seen = rescored_by(monkeypatch, lambda picture: [-0.5] * 4)
+    found = failures.registers(with_register(), swaps=5, randoms=6, vlm="none")
+    assert found.found and found.marks["cells"] == [0] and seen == [1 + 5, 1 + 1 + 6]
     row = found.table.iloc[0]
     assert (
         row["attention"] == pytest.approx(0.5 * 20) and row["change"] == 0 and row["norm"] == pytest.approx(6, rel=0.1)
@@ -473,6 +522,11 @@ def test_a_patch_of_high_norm_that_draws_attention_for_nothing_is_a_register(mon
     assert found.table["word"].tolist() == ["a", "red", "suitcase"]
     assert found.text.startswith("1 of 20 patches is a register: row 1, column 1")
     assert "no word needs what it shows; with 5 other plain patches in its place" in found.text
+    assert set(found.table["token"]) == {"unused"} and set(found.table["randoms"]) == {6}
+    said = (
+        "Its token is unused: where no other row reads it, no word changes by more than 0.000 nat (“a”; 6 other plain"
+    )
+    assert said in found.text
 
 
 def test_a_patch_that_a_word_needs_is_used_and_only_it_is_replaced(monkeypatch):
@@ -483,16 +537,58 @@ def test_a_patch_that_a_word_needs_is_used_and_only_it_is_replaced(monkeypatch):
         assert not different[10:].any() and not different[:, 10:].any()  # outside cell 0
         return [-0.5, -0.5, -0.5 - 0.2 * different.any(), -0.5]
 
-    scored_by(monkeypatch, patches, formula)
+    rescored_by(monkeypatch, formula)
     found = failures.registers(e, vlm="none")
     assert not found.found and found.marks["cells"] == []
     by_word = found.table.set_index("word")
     assert by_word["change"].tolist() == pytest.approx([0, 0, 0.2]) and set(by_word["verdict"]) == {"used"}
     assert "of 1 candidates 1 used by a word (largest change 0.20 nats, “suitcase”" in found.text
+    assert found.text.endswith("Their tokens: 1 unused.")
+
+
+def test_a_token_that_a_word_reads_is_told_from_its_pixels_and_held_against_others(monkeypatch):
+    e, cut = with_register(), []
+
+    def formula(cells):
+        cut.append(cells)
+        return [-0.5, -2.5, -0.5, -0.5] if cells == (0,) else [-0.5, -0.5, -0.6, -0.6]
+
+    rescored_by(monkeypatch, lambda picture: [-0.5] * 4, formula)
+    found = failures.registers(e, randoms=8, seed=3, vlm="none")
+    assert found.found and set(found.table["verdict"]) == {"register"}
+    by_word = found.table.set_index("word")  # "suitcase" has two tokens
+    assert by_word["change"].tolist() == [0, 0, 0] and by_word["token_change"].tolist() == [0, 2, 0]
+    for name in ("token_chance", "token_low", "token_high"):
+        assert by_word[name].tolist() == pytest.approx([0, 0, 0.2])
+    assert by_word["token_p"].tolist() == pytest.approx([1 / 9] * 3) and set(by_word["token"]) == {"chance unknown"}
+    assert "no other row reads it, “red” changes by 2.000 nats (8 other plain tokens: 0.000 to 0.000" in found.text
+    others = cut[1:]
+    plain = registers.detail_of(e) <= np.median(registers.detail_of(e))
+    assert len(set(others)) == 8 and all(plain[cell] and cell != 0 for (cell,) in others)
+
+
+def test_a_model_that_takes_no_cut_leaves_tokens_unknown_and_the_text_says_why(monkeypatch):
+    rescored_by(monkeypatch, lambda picture: [-0.5] * 4)
+
+    def flash(*_):
+        raise ValueError("Flash attention takes no such mask.")
+
+    monkeypatch.setattr(engine, "cuttable_layers", flash)
+    found = failures.registers(with_register(), vlm="none")
+    assert found.found and set(found.table["token"]) == {"not cut"} and found.table["token_change"].isna().all()
+    assert found.text.endswith("Whether tokens are read is not known: Flash attention takes no such mask.")
+    assert "Its token" not in found.text
+
+
+def test_of_few_other_tokens_each_set_is_drawn_once():
+    rng = np.random.default_rng(0)
+    assert sorted(tokens._drawn(np.array([3, 5, 7]), 1, 19, rng)) == [(3,), (5,), (7,)]
+    assert sorted(tokens._drawn(np.array([3, 5, 7]), 2, 19, rng)) == [(3, 5), (3, 7), (5, 7)]
+    assert tokens._drawn(np.array([3, 5, 7]), 4, 19, rng) == tokens._drawn(np.array([3, 5]), 1, 0, rng) == []
 
 
 def test_attention_alone_makes_a_sink_and_a_norm_alone_a_quiet_patch(monkeypatch):
-    scored_by(monkeypatch, patches, lambda picture: [-0.5] * 4)
+    rescored_by(monkeypatch, lambda picture: [-0.5] * 4)
     e = with_register()
     low = e.patch_norm.copy()
     low[e.layout.tokens_of(0)[0]] = 10
@@ -512,9 +608,14 @@ def test_several_patches_of_high_norm_are_also_replaced_together(monkeypatch):
         both = different[:10, :10].any() and different[top : top + 10, left : left + 10].any()
         return [-0.5 - 2.0 * both, -0.5, -0.5, -0.5]
 
-    scored_by(monkeypatch, patches, formula)
+    pair = tuple(sorted((0, plain)))
+    seen = rescored_by(monkeypatch, formula, lambda cells: [-0.5 - 3.0 * (cells == pair), -0.5, -0.5, -0.5])
     found = failures.registers(replace(e, patch_norm=norms), vlm="none")
     table = found.table
+    # of 8 other plain cells each alone, and 19 pairs of them
+    assert seen[1] == 1 + 3 + 8 + 19
+    assert table[table["cell"] == -1][["token", "randoms", "token_p"]].iloc[0].tolist() == ["read", 19, 1 / 20]
+    assert "Their tokens together are read: without them “a” changes by 3.00 nats." in found.text
     assert set(table["cell"]) == {0, plain, -1} and set(table[table["cell"] == -1]["verdict"]) == {"used"}
     assert "All patches of high norm together are used: “a” changes by 2.00 nats." in found.text
 
@@ -525,11 +626,11 @@ def test_what_is_put_in_a_patches_place_is_no_candidate_and_all_of_high_norm_are
     norms = e.patch_norm.copy()
     norms[e.layout.tokens_of(0)[plain]] = [70, 69, 68, 67]
     e = replace(e, patch_norm=norms)
-    monkeypatch.setattr(patches, "MOST", 2)
-    found = patches._candidates(e)
+    monkeypatch.setattr(candidates, "MOST", 2)
+    found = candidates.candidates_of(e)
     assert found.cells == plain[:2] and set(plain) <= set(found.every)
-    assert not set(patches._sources(found, 99, 0).tolist()) & set(found.every)
-    scored_by(monkeypatch, patches, lambda _picture: [-0.5] * 4)
+    assert not set(found.plain.tolist()) & set(found.every)
+    rescored_by(monkeypatch, lambda _picture: [-0.5] * 4)
     told = failures.registers(e, vlm="none")
     together = told.table[told.table["cell"] == -1]["norm"]
     assert together.tolist() == pytest.approx([found.norm[found.high].mean()] * 3) and found.high.sum() > 2
@@ -547,6 +648,8 @@ def test_no_candidate_is_a_finding_too(monkeypatch):
 def test_registers_need_a_swap_and_enough_cells():
     with pytest.raises(ValueError, match="swaps is 0"):
         failures.registers(with_register(), swaps=0, vlm="none")
+    with pytest.raises(ValueError, match="randoms is -1"):
+        failures.registers(with_register(), randoms=-1, vlm="none")
     e = build(grid=(2, 2), size=(20, 20))
     small = replace(
         e,

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import dexar_widgets as dx
-from dexar_widgets import engine, failures, jobs, perturb
+from dexar_widgets import engine, failures, jobs, perturb, registers
 from dexar_widgets.failures.causes import SAID
 from dexar_widgets.lab import Prop
-from dexar_widgets.lab.analytic import CELLS
+from dexar_widgets.lab.analytic import CELLS, CHANNELS, HEAD_DIM, HEADS, build
 from tests.contract import cases
 
 
@@ -39,7 +39,30 @@ def test_the_planted_sink_is_a_register_which_dexar_does_not_show(red):
     row = found.table[found.table["cell"] == 0].iloc[0]
     # three of its four heads: .7 of one and nothing of the others; the object's head reads the image at one step alone
     assert row["attention"] > 100 and row["map_dexar"] == 0 and found.table["change"].max() < 1e-3
+    assert row["token"] == "unused" and found.table["token_change"].max() < 1e-3  # its head writes nothing
     assert set(found.table["word"]) == {"The", "cat", "is", "red", "."}
+
+
+def test_a_register_whose_token_holds_what_a_word_says_is_read_though_no_word_needs_its_pixels():
+    """The sink's head writes the mark it finds there, 8, times its attention, .7; and "red" hears it, times 4."""
+    model = dx.load(build())
+    network, width, red = model.model, HEAD_DIM, model.tokenizer(" red", add_special_tokens=False)["input_ids"][-1]
+    mark, sink = CHANNELS.index("sink"), list(HEADS).index("SINK") * width
+    with torch.no_grad():
+        network.model.language_model.layers[0].self_attn.o_proj.weight[mark, sink] = 1
+        network.lm_head.weight[red, mark] = 4
+    _, e = asked(model, 3, ["gray cat"], "cat")
+    assert e.generation.text == "The cat is red."  # 0.7 · 8 · 4 = 22.4 against 10 for gray
+    found = failures.registers(e)
+    row = found.table.set_index(["cell", "word"]).loc[(0, "red")]
+    assert found.found and row["verdict"] == "register" and found.table["change"].max() < 1e-3
+    assert row["token"] == "read" and row["token_p"] == 1 / 20 and row["token_high"] < 1e-3
+    rest = network.config.text_config.vocab_size - 1
+    with_mark, without = np.log(rest - 1 + np.exp([10, 22.4]).sum()), np.log(rest + np.exp(10))
+    assert row["token_change"] == pytest.approx(22.4 - with_mark + without, abs=1e-3)
+    assert "Its token is read: where no other row reads it, “red” changes by" in found.text
+    knocked = dx.check(e, step="red", cut=(found.marks["cells"], "all"))
+    assert knocked.total[0] == pytest.approx(row["token_change"], abs=1e-4)
 
 
 def test_norms_and_attention_kept_or_read_anew_say_the_same(analytic, red):
@@ -47,7 +70,9 @@ def test_norms_and_attention_kept_or_read_anew_say_the_same(analytic, red):
     kept = dx.explain(analytic, scene.image, e.example.prompt, attention=True, patch_norm=True)
     with engine.metered(analytic, memory=False) as meter:
         found = failures.registers(kept)
-    assert meter.forwards == 1 + 8 and meter.backwards == 0
+    assert (
+        meter.forwards == (1 + 8) + (1 + 1 + 19) and meter.backwards == 0
+    )  # swaps; the cut of its token and of others
     assert str(found) == str(failures.registers(e))
 
 
@@ -119,6 +144,21 @@ def test_every_family_is_examined_in_a_few_passes_and_left_as_it_was(variant):
     assert cases.snapshot(handle.model) == before
 
 
+@pytest.mark.parametrize("variant", cases.EACH)
+def test_in_every_family_a_registers_token_changes_words_as_its_knock_out_does(variant):
+    handle = cases.shared(variant)
+    e = dx.explain(handle, PIXELS, decoding=cases.SHORT, attention=True, patch_norm=True)
+    plain = int(registers.detail_of(e).argmin())
+    norms = np.where(np.isnan(e.patch_norm), np.nan, 10).astype(np.float32)
+    norms[e.layout.tokens_of(0)[plain]] = 90
+    table = failures.registers(replace(e, patch_norm=norms), swaps=1, randoms=4).table
+    own, found = table[table["cell"] == plain], dx.check(e, cut=([plain], "all"))
+    assert own["word"].tolist() == list(found.words[: len(own)])
+    assert own["token_change"].to_numpy() == pytest.approx(np.abs(found.total[: len(own)]), abs=1e-4)
+    assert (own["token_change"] > 1e-4).any() and set(own["randoms"]) == {4}
+    assert (own["token_low"] <= own["token_chance"]).all() and (own["token_chance"] <= own["token_high"]).all()
+
+
 def test_a_model_whose_attention_cannot_be_cut_is_examined_by_the_image_alone(monkeypatch):
     handle = cases.build("llava")
     e = dx.explain(handle, PIXELS, decoding=cases.SHORT)
@@ -129,7 +169,7 @@ def test_a_model_whose_attention_cannot_be_cut_is_examined_by_the_image_alone(mo
         raise ValueError("Flash attention takes no such mask.")
 
     def not_the_prompt(*given, **options):
-        if options["cut"] == ("image", "prompt"):
+        if options["target"] == "prompt":
             raise ValueError("It cuts nothing.")
         return cut(*given, **options)
 

@@ -227,3 +227,36 @@ def test_a_line_that_is_thinner_than_what_is_looked_at_is_not_overlapped() -> No
     mask[3, :128] = True  # every second row is looked at
     for seed in range(5):
         assert not any((region & mask).any() for region in perturb.moved(mask, 9, seed=seed))
+
+
+@pytest.mark.parametrize(
+    ("cut", "expected"),
+    [
+        (("image", "answer"), ("image", "answer")),
+        (([5, 0, 5], "all"), ((0, 5), "all")),
+        ((np.array([3]), "prompt"), ((3,), "prompt")),
+        ((range(2), "answer"), ((0, 1), "answer")),
+    ],
+)
+def test_a_cut_is_between_parts_or_of_cells_each_named_once(cut, expected):
+    assert perturb.cut_of(cut) == expected == perturb.cut_of(expected)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        ("answer", "image"),
+        ("image", "all"),  # an image that does not read itself is no cut between parts
+        ([], "all"),
+        ([0], "image"),
+        ([0.5], "all"),
+        (3, "all"),
+        (np.eye(2, dtype=bool), "all"),
+        "image",
+        None,
+    ],
+    ids=str,
+)
+def test_an_unknown_cut_is_refused_with_those_that_are_known(cut):
+    with pytest.raises(ValueError, match=r"is unknown; .*\('image', 'prompt'\).*\[cell, …\], one of 'answer', .*'all'"):
+        perturb.cut_of(cut)

@@ -64,6 +64,27 @@ def test_a_rate_is_wilsons():
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
 
 
+def test_a_rate_of_words_is_as_sure_as_its_scenes_are_many():
+    # four words of each of 25 scenes, all alike within a scene: as wide as 25 words, not 100
+    right, scenes = np.repeat(np.arange(25) < 10, 4), np.repeat(np.arange(25), 4)
+    found = statistics.rate(right, scenes)
+    assert (found.value, found.n) == (0.4, 100)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(0.4 * 0.6 / 25), rel=0.1)
+    assert statistics.rate(right, np.arange(100)) == statistics.rate(right)  # a word a scene: Wilson's
+    # and as wide as 100 words where those of a scene have nothing to do with each other
+    apart = statistics.rate(np.random.default_rng(0).permutation(right), scenes)
+    assert apart.high - apart.low == pytest.approx(2 * 1.96 * np.sqrt(0.4 * 0.6 / 100), rel=0.2)
+    assert statistics.rate(np.array([1.0, 0.5, 0.0, 0.5])) == statistics.rate([True, True, False, False])  # ties
+
+
+@pytest.mark.parametrize("scenes", [1, 3, 40])
+def test_words_that_all_agree_leave_room_for_other_scenes(scenes):
+    place = np.repeat(np.arange(scenes), 4)
+    found = statistics.rate(np.ones(4 * scenes, bool), place)
+    assert (found.value, found.n, found.high) == (1, 4 * scenes, pytest.approx(1))
+    assert found.low == pytest.approx(statistics.wilson(scenes, scenes)[0]) and found.low < 0.95
+
+
 @pytest.mark.parametrize(
     ("scores", "positive", "expected"),
     [
@@ -108,6 +129,57 @@ def test_the_rarer_kind_tells_how_sure_a_perfect_separation_is():
     positive = np.arange(43) < 3
     found = statistics.separation(positive.astype(float), positive, np.arange(43))
     assert (found.value, found.low) == (1, pytest.approx(statistics.wilson(3, 3)[0]))
+
+
+def test_two_perfect_separations_of_three_scenes_are_not_certain_to_be_equal():
+    positive, scenes = np.repeat([True, False], 3), np.tile(np.arange(3), 2)
+    scores = positive.astype(float)
+    same = statistics.separation_less(scores, 2 * scores, positive, scenes)
+    z2 = 1.959964**2
+    miss = z2 / (3 + z2)  # 1 less Wilson's lower limit of 3 in 3: 0.56
+    assert (same.value, same.n) == (0, 6)
+    assert (same.low, same.high) == pytest.approx((-miss, miss))  # all that either may be worse
+    turned = statistics.separation_less(scores, -scores, positive, scenes)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((1, 1 - miss * 2**0.5, 1))
+    assert turned.low == pytest.approx(0.2059, abs=1e-4)
+
+
+def test_of_few_scenes_a_difference_of_aurocs_is_no_surer_than_both_separations_together():
+    rng = np.random.default_rng(3)
+    positive, scenes = np.tile([True, True, False, False], 5), np.repeat(np.arange(5), 4)
+    first, second = rng.normal(size=(2, 20)) + positive
+    found = statistics.separation_less(first, second, positive, scenes)
+    one, other = (statistics.separation(scores, positive, scenes) for scores in (first, second))
+    below = ((one.value - one.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
+    above = ((one.high - one.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
+    assert found.value == pytest.approx(one.value - other.value)
+    assert (found.low, found.high) == pytest.approx((found.value - below, found.value + above))
+
+
+def test_of_many_scenes_a_difference_of_aurocs_is_paired_and_cases_without_either_are_left_out():
+    rng = np.random.default_rng(4)
+    positive, scenes = np.tile([True, False], 60), np.repeat(np.arange(60), 2)
+    first = rng.normal(size=120) + positive
+    second = first + 0.1 * rng.normal(size=120)
+    first[0] = second[7] = np.nan
+    found = statistics.separation_less(first, second, positive, scenes)
+    both = ~np.isnan(first + second)
+    expected = [statistics.auroc(scores[both], positive[both]) for scores in (first, second)]
+    assert (found.value, found.n) == (pytest.approx(expected[0] - expected[1]), 118)
+    one = statistics.separation(first, positive, scenes)
+    assert found.low < found.value < found.high
+    assert found.high - found.low < (one.high - one.low) / 2  # they err together
+    again = statistics.separation_less(first[both], second[both], positive[both], scenes[both])
+    assert again == found
+
+
+def test_a_difference_of_aurocs_of_one_scene_or_kind_has_no_interval():
+    one = statistics.separation_less(
+        np.array([2.0, 1.0]), np.array([1.0, 2.0]), np.array([True, False]), np.zeros(2, int)
+    )
+    assert one.value == 1 and np.isnan([one.low, one.high]).all()
+    kind = statistics.separation_less(np.arange(3.0), np.arange(3.0), np.ones(3, bool), np.arange(3))
+    assert np.isnan([kind.value, kind.low, kind.high]).all() and kind.n == 3
 
 
 def test_infinite_cases_count_where_ranks_do_and_have_no_mean():
