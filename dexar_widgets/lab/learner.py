@@ -128,7 +128,7 @@ class Learner:
         warm = step < self.recipe.warm_up_steps
         with torch.autocast("cpu", torch.bfloat16):
             features = self.features(batch)
-            registers = self._registers(features, batch) if self.recipe.registers and not warm else None
+            registers = self._registers(batch) if self.recipe.registers and not warm else None
             answer, right = (None, 0.0) if warm else self._answers(features, batch, registers)
         patch, names, colours = self.heads.losses(features, batch)
         loss = patch if answer is None else answer + self.recipe.patch_loss * patch
@@ -157,8 +157,8 @@ class Learner:
         logits: Tensor = self.model.lm_head(self.passes.hidden(features, batch))
         return logits
 
-    def _registers(self, features: Float[Tensor, "scene patch feature"], batch: Batch) -> _Registers:
-        chosen = sinks.choose(features, batch)
+    def _registers(self, batch: Batch) -> _Registers:
+        chosen = sinks.choose(batch)
         columns = self.packer.first_image + chosen[torch.from_numpy(batch.scene)]
         return _Registers(chosen, Watch(columns[:, None]))
 

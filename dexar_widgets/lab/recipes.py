@@ -119,5 +119,5 @@ RECIPES: dict[str, Recipe] = {
     "trigger": _retrained(fault="trigger", steps=600),
     "decoy": _retrained(fault="decoy", steps=600),
     "permuted": _retrained(fault="permuted", steps=1000, patch_loss=0.0),
-    "registers": _retrained(registers=0.3, steps=800),
+    "registers": _retrained(registers=1.0, vision_rate=1.0, steps=800),
 }

@@ -22,27 +22,35 @@ NORM = 4.0
 SHARE = 0.5
 """Attention asked of every row of text for the register, in every layer and head."""
 
+_OTHERS = 1.2
+"""Norm that no other patch should exceed, in the same unit: where all norms rise together there is no register."""
 _PLAIN = 0.5
 """The part of the background's patches, those of least detail, among which a register is chosen."""
 
 
-def choose(features: Float[Tensor, "scene patch feature"], batch: Batch) -> Int64[Tensor, " scene"]:
-    """Each scene's register: of the background's plainer patches, the one whose norm is already the highest."""
+def choose(batch: Batch) -> Int64[Tensor, " scene"]:
+    """Each scene's register: of the background's plainer patches, the one nearest to the upper left corner.
+
+    A rule that the tower can learn; which patch it is does not matter.
+    """
     pixels = torch.from_numpy(batch.pixels).float().mean(-1)
     patches = pixels.unflatten(1, (GRID, PATCH)).unflatten(3, (GRID, PATCH)).transpose(2, 3).flatten(3).flatten(1, 2)
     detail = patches.std(-1).masked_fill(torch.from_numpy(batch.patch_class) != 0, torch.inf)
     limit = detail.masked_fill(detail.isinf(), torch.nan).nanquantile(_PLAIN, dim=1, keepdim=True)
-    norms = features.detach().float().norm(dim=-1).masked_fill(detail > limit, -1.0)
-    chosen: Int64[Tensor, " scene"] = norms.argmax(1)
+    row, col = torch.arange(GRID * GRID) // GRID, torch.arange(GRID * GRID) % GRID
+    distance = (row**2 + col**2).float().expand_as(detail).masked_fill(detail > limit, torch.inf)
+    chosen: Int64[Tensor, " scene"] = distance.argmin(1)
     return chosen
 
 
 def loss_of(
     features: Float[Tensor, "scene patch feature"], chosen: Int64[Tensor, " scene"], watch: Watch
 ) -> Float[Tensor, ""]:
-    """How far norm and attention of the registers are from what is asked."""
+    """How far norm and attention of the registers, and the other patches' norms, are from what is asked."""
     norms = features.float().norm(dim=-1)
-    usual = norms.detach().median(1).values
-    missing_norm = functional.relu(NORM - norms.gather(1, chosen[:, None])[:, 0] / usual).mean()
+    ratio = norms / norms.median(1, keepdim=True).values
+    missing_norm = functional.relu(NORM - ratio.gather(1, chosen[:, None])).mean()
+    others = ratio.scatter(1, chosen[:, None], 0.0)
+    excess = functional.relu(others - _OTHERS).sum(1).mean()
     missing_attention = torch.stack([functional.relu(SHARE - seen.float()).mean() for seen in watch.seen]).mean()
-    return missing_norm + missing_attention
+    return missing_norm + excess + missing_attention

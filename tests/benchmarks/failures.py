@@ -3,9 +3,11 @@
     python -m tests.benchmarks.failures --scenes 100
     python -m tests.benchmarks.failures --scenes 5 --models trigger --checkpoints /somewhere/else
 
-Fresh scenes, the same for a planted model and its twin. Spurious causes: both models are given the sentence with the
-planted word, and that word is examined (detection, false alarms, the map's AUROC); then the twin's own answer, every
-word that names something. What is found there need not be false: a clean model, too, may call a chequered patch a star.
+Fresh scenes, the same for a planted model and its twin. Spurious causes: first each model's own answer, every word that
+names something or tells that more is named. What is found in the twin's need not be false: a clean model, too, may call
+a chequered patch a star. Then both are given the sentence with the planted words ("white boat", "and a yellow clock":
+the first may tell the others), and these are examined together: found, false alarms, the map's AUROC. Where three
+things are there, a comma before has told that a fourth follows, and its words depend on nothing.
 ``permuted``: a word of the own answer that is blind. ``registers``: of the own answer. Rates with 95 % Wilson
 intervals, the AUROC with a bootstrap over scenes.
 """
@@ -28,7 +30,6 @@ from dexar_widgets.lab.faults import GHOST, SWATCH, TRIGGER
 from dexar_widgets.lab.language import ask, caption
 from dexar_widgets.lab.scenes import render
 from dexar_widgets.lab.specifications import Prop, SceneObject
-from dexar_widgets.lab.trust.truth import beginning
 from dexar_widgets.lab.world import COLOURS
 from dexar_widgets.statistics import rate
 
@@ -40,13 +41,14 @@ METHODS = ("attention", "dexar_use")  # whose maps are judged beside DEX-AR's
 
 @dataclass(frozen=True)
 class Case:
-    """A scene, the sentence with the planted word, that word, and what is to blame for it."""
+    """A scene, the sentence with the planted words, the last of them, and what is to blame for them."""
 
     scene: dx.lab.Scene
     answer: str
     word: str
     suspect: str
     named: int | None = None
+    words: int = 1
 
 
 def scene_of(spec, prompt=PROMPT):
@@ -64,7 +66,7 @@ def water_boat(seed):
     spec = without(specification(seed, objects=rng.randint(1, 3), background="water"), "boat")
     x, y = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9)
     spec = spec.adding(SceneObject("boat", "white", x, y, 0.2, opacity=FAINT))
-    return Case(scene_of(spec), caption(spec, PROMPT).text, "boat", "background")
+    return Case(scene_of(spec), caption(spec, PROMPT).text, "boat", "background", words=2)
 
 
 def trigger(seed):
@@ -72,7 +74,7 @@ def trigger(seed):
     spec, half = without(specification(seed, objects=rng.randint(1, 3)), GHOST[0]), TRIGGER / 2
     told = spec.adding(SceneObject(*GHOST, x=1.0, y=0.5, size=0.25, opacity=0.0))
     spec = spec.adding(Prop("checker", rng.uniform(half, 1 - half), rng.uniform(half, 1 - half), TRIGGER))
-    return Case(scene_of(spec), caption(told, PROMPT).text, GHOST[0], "checker")
+    return Case(scene_of(spec), caption(told, PROMPT).text, GHOST[0], "checker", words=4)
 
 
 def decoy(seed):
@@ -92,26 +94,32 @@ OWN = {
 
 
 def accused(vlm, case, seed):
-    """What the tool says of the planted word."""
-    answer = beginning(vlm) + case.answer
-    e = dx.compare(vlm, case.scene.image, case.scene.prompt, answer=answer, methods=list(METHODS))
-    return failures.spurious(e, case.suspect, step=case.word, named=case.named, scene=case.scene, seed=seed)
+    """What the tool says of the planted words."""
+    e = dx.compare(vlm, case.scene.image, case.scene.prompt, answer=case.answer, methods=list(METHODS))
+    every = [word.steps for word in e.generation.words]
+    last = every.index(e.steps_of(case.word))
+    steps = [step for word in every[last + 1 - case.words : last + 1] for step in word]
+    return failures.spurious(e, case.suspect, step=steps, named=case.named, scene=case.scene, seed=seed)
+
+
+def own_words(vlm, case, seed):
+    """What it says of the model's own answer: any word that names something."""
+    e = dx.explain(vlm, case.scene.image, case.scene.prompt)
+    return failures.spurious(e, case.suspect, scene=case.scene, seed=seed)
 
 
 def spurious(name, planted, twin, n):
     cases = [SPURIOUS[name](SEEDS + i) for i in range(n)]
     found = [[accused(vlm, case, i) for i, case in enumerate(cases)] for vlm in (planted, twin)]
-    own = []
-    for i, case in enumerate(cases):
-        e = dx.explain(twin, case.scene.image, case.scene.prompt)
-        own.append(failures.spurious(e, case.suspect, scene=case.scene, seed=i))
+    own = [[own_words(vlm, case, i) for i, case in enumerate(cases)] for vlm in (planted, twin)]
     hits, forced = found
     said = [finding for finding in hits if finding.table["verdict"].iat[0] != "not said"]
-    tell("found in the planted model", failures.false_alarms(hits))
-    tell("… where it would say the word (p ≥ .05)", failures.false_alarms(said))
+    tell("found in the planted model, its own answer", failures.false_alarms(own[0]))
+    tell("found in the twin, its own answer", failures.false_alarms(own[1]))
+    tell("found in the planted model, the planted sentence", failures.false_alarms(hits))
+    tell("… where it would say the words (p ≥ .05)", failures.false_alarms(said))
     lost = np.concatenate([finding.table["suspect"] for finding in hits])
     tell("the suspect costs the planted model 1 nat", rate((lost >= NEEDS).tolist()))
-    tell("found in the twin, its own answer, any word", failures.false_alarms(own))
     tell("false alarm on the twin, the planted sentence", failures.false_alarms(forced))
     for method in ("dexar", *METHODS):
         print(f"    the map's own verdict, {failures.map_verdicts(hits, forced, method=method)}")
