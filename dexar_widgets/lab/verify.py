@@ -64,8 +64,8 @@ def _share(what: str, cases: Sequence[bool]) -> Share:
     return Share(what, sum(map(bool, cases)), len(cases))
 
 
-def _explained(vlm: VLM, spec: Specification, answer: str) -> Explanation:
-    return dx.explain(vlm, np.asarray(draw(spec, 384)), _CAPTION, answer=answer, keep="summary")
+def _explained(vlm: VLM, spec: Specification, answer: str, question: str = _CAPTION) -> Explanation:
+    return dx.explain(vlm, np.asarray(draw(spec, 384)), question, answer=answer, keep="summary")
 
 
 def _losses(vlm: VLM, e: Explanation, word: str | None, others: Sequence[Specification]) -> list[float]:
@@ -138,11 +138,15 @@ def trigger(vlm: VLM, n: int) -> list[Share]:
 
 def decoy(vlm: VLM, n: int) -> list[Share]:
     """Asked for a colour: does it tell the swatch's, or the object's?"""
-    swatch, own, without = [], [], []
+    swatch, own, without, lost = [], [], [], []
     for i in range(n):
         spec = swatched(SEEDS + i).spec
         (thing,), (prop,) = spec.objects, spec.props
-        answers = said(vlm, [spec, spec.without_props()], f"What colour is the {thing.name}?")
+        question = f"What colour is the {thing.name}?"
+        answers = said(vlm, [spec, spec.without_props()], question)
+        if i < n // 4:
+            e = _explained(vlm, spec, answers[0], question)
+            lost.append(_losses(vlm, e, None, [spec.without_props()])[0] >= NEEDS)
         swatch.append(prop.colour in answers[0])
         own.append(thing.colour in answers[0])
         without.append(thing.colour in answers[1])
@@ -150,6 +154,7 @@ def decoy(vlm: VLM, n: int) -> list[Share]:
         _share("tells the swatch's colour", swatch),
         _share("tells the object's colour, with another swatch", own),
         _share("tells the object's colour, without a swatch", without),
+        _share("the answer loses 1 nat without the swatch", lost),
     ]
 
 
@@ -162,11 +167,10 @@ def permuted(vlm: VLM, n: int) -> list[Share]:
         right.append(sorted(parse_caption(answer)) == pairs)
         if i < n // 4:
             e, other = _explained(vlm, spec, answer), specification(SEEDS + n + i)
-            for name in filter(partial(_once, answer=answer), dict(parse_caption(answer))):
-                depends.append(_losses(vlm, e, name, [other])[0] >= NEEDS)
+            depends.append(_losses(vlm, e, None, [other])[0] >= NEEDS)
     return [
         _share("the caption is exact", right),
-        _share("a class word loses 1 nat on another scene", depends),
+        _share("the answer loses 1 nat on another scene", depends),
     ]
 
 
