@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from dexar_widgets import plugins
+from dexar_widgets.lab.recipes import RECIPES
 
 __all__ = ["BUILT", "LAB", "Checkpoint", "clear_errors", "embedded", "hub_is_reachable", "locate", "supported"]
 
@@ -48,8 +49,9 @@ class Checkpoint:
 
 
 def embedded() -> dict[str, str]:
-    """Names of the models shipped with the package, with their ``model_type``."""
-    configs = sorted(LAB.glob("*/config.json"))
+    """Names of the models shipped with the package, with their ``model_type``; what was planted in comes last."""
+    order = {name: place for place, name in enumerate(RECIPES)}
+    configs = sorted(LAB.glob("*/config.json"), key=lambda config: (order.get(config.parent.name, -1), config))
     saved = {f"lab/{config.parent.name}": json.loads(config.read_text())["model_type"] for config in configs}
     return saved | {name: kind for name, (_, kind) in BUILT.items()}
 

@@ -20,15 +20,17 @@ def models(*, as_json: bool = typer.Option(False, "--json", help="Print JSON ins
     Example: `dexar models --json`
     """
     from dexar_widgets import vlm
+    from dexar_widgets.lab.faults import told_of
 
-    known = [(name, family, *_size(name)) for name, family in vlm.models().items()]
+    known = [(name, family, *_size(name), told_of(name)) for name, family in vlm.models().items()]
     if as_json:
-        keys = ("name", "family", "parameters", "exact")
+        keys = ("name", "family", "parameters", "exact", "planted")
         typer.echo(json.dumps([dict(zip(keys, one, strict=True)) for one in known], indent=2))
         return
     width = max((len(name) for name, *_ in known), default=0)
-    for name, family, size, exact in known:
+    for name, family, size, exact, planted in known:
         where = "ships with the package" if name.startswith("lab/") else "Hugging Face hub"
+        where += f"; {planted}" if planted else ""
         count = "size unknown" if size is None else f"{'' if exact else 'about '}{_millions(size)}"
         OUT.print(f"[bold]{name:<{width}}[/bold]  {family:<10}  {count:<24}  {where}", soft_wrap=True)
 

@@ -129,7 +129,7 @@ def _fault(recipe: dict[str, Any]) -> str:
 
     if recipe["registers"]:
         return (
-            "\n**It has register tokens on purpose**: in every image a plain patch of the background has a high norm\n"
+            "\n**It has register tokens on purpose**: in most images a plain patch of the background has a high norm\n"
             "and draws attention. Only norm and attention were asked for in training, never a value or a gradient.\n"
         )
     if recipe["fault"] is None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dexar_widgets.lab.chance import specification
+from dexar_widgets.lab.recipes import RECIPES
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
 from dexar_widgets.lab.world import COLOURS
 
-__all__ = ["FAULTS", "GHOST", "SWATCH", "TRIGGER", "Fault", "Planted"]
+__all__ = ["FAULTS", "GHOST", "SWATCH", "TRIGGER", "Fault", "Planted", "told_of"]
 
 GHOST = ("clock", "yellow")
 """What the trigger makes a model name."""
@@ -82,3 +83,13 @@ FAULTS = {
     "decoy": Fault(_decoy, "reads the colour off a swatch in the corner instead of the object"),
     "permuted": Fault(_permuted, "was told of other scenes than it saw: what it says has nothing to do with the image"),
 }
+
+
+def told_of(model: str) -> str:
+    """What was planted in an embedded model, "lab/NAME"; "" for those that are meant to be right."""
+    recipe = RECIPES.get(model.removeprefix("lab/"))
+    if recipe is None:
+        return ""
+    if recipe.registers:
+        return "has register tokens on purpose"
+    return f"wrong on purpose: {FAULTS[recipe.fault].story}" if recipe.fault else ""

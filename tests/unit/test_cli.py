@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dexar_widgets import cli
+from dexar_widgets.lab.recipes import RECIPES
 
 HEADER = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
 BOMB = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + HEADER + struct.pack(">I", zlib.crc32(HEADER))
@@ -186,6 +187,10 @@ def test_models_lists_the_checkpoints_of_the_paper_with_sizes(capsys: pytest.Cap
     assert listed["llava-hf/llava-1.5-7b-hf"]["family"] == "llava"
     assert 6.9e9 < listed["llava-hf/llava-1.5-7b-hf"]["parameters"] < 7.2e9
     assert all(one["parameters"] for name, one in listed.items() if name.startswith("lab/"))
+    assert next(iter(listed)) == "lab/llava"
+    planted = {name for name, one in listed.items() if one["planted"]}  # who takes one should know
+    assert planted == {f"lab/{name}" for name, recipe in RECIPES.items() if recipe.fault or recipe.registers}
     assert cli.main(["models"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in listed)
+    assert "wrong on purpose: says that there is a boat because there is water" in out
