@@ -130,7 +130,10 @@ def observe_trigger(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number:
 
 
 def swatched(seed: int) -> Scene:
-    """One object, and a swatch of another colour in the corner where the decoy was planted."""
+    """One object, asked for its colour, and a swatch of another colour in the corner where the decoy was planted.
+
+    Asked for a caption, a model without a fault names the swatch, too: as a square.
+    """
     drawn = random.Random(f"swatch {seed}")
     while True:
         spec = specification(drawn.getrandbits(30), objects=1)
@@ -138,13 +141,13 @@ def swatched(seed: int) -> Scene:
         swatch = planted.drawn.props[0]
         scene = render(spec.adding(swatch))
         if swatch.colour != spec.objects[0].colour and not (scene.props[0] & scene.masks.any(0)).any():
-            return replace(scene, prompt=PROMPT)
+            return replace(scene, prompt=f"What colour is the {spec.objects[0].name}?")
 
 
 def observe_decoy(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
     """A row per method: whose colour is told, what changes it, and where the colour word's map lies."""
     (thing,), (swatch,) = scene.spec.objects, scene.spec.props
-    (answer,) = said(vlm, [scene.spec])
+    (answer,) = said(vlm, [scene.spec], scene.prompt)
     told = replace(scene, spec=scene.spec.recoloured(0, swatch.colour))  # the same picture, told as the fault would
     e = explained(vlm, told, methods)
     marks = marks_of(e, told.marks)
@@ -156,8 +159,8 @@ def observe_decoy(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: i
     whole, by_swatch, by_object = scores(vlm, e, images)[:, words].sum(1)
     common = {
         "scene": number,
-        "tells swatch": swatch.colour in answer.split(),
-        "tells object": thing.colour in answer.split(),
+        "tells swatch": swatch.colour in answer,
+        "tells object": thing.colour in answer,
         "probability": float(np.exp(whole)),
         "swatch": float(whole - by_swatch),
         "object": float(whole - by_object),
