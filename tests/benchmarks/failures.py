@@ -4,10 +4,11 @@
     python -m tests.benchmarks.failures --scenes 5 --models trigger --checkpoints /somewhere/else
 
 Fresh scenes, the same for a planted model and its twin. Spurious causes: first each model's own answer, every word that
-names something or tells that more is named. What is found in the twin's need not be false: a clean model, too, may call
-a chequered patch a star. Then both are given the sentence with the planted words ("white boat", "and a yellow clock":
-the first may tell the others), and these are examined together: found, false alarms, the map's AUROC. Where three
-things are there, a comma before has told that a fourth follows, and its words depend on nothing.
+names something or tells that more is named. What is found in the twin's need not be false: a clean model, too, may take
+a chequered patch for an object. It is a false alarm if the answer stays the same without the suspect. Then both are
+given the sentence with the planted words ("white boat", "and a yellow clock": the first may tell the others), and these
+are examined together: found, false alarms, the map's AUROC. Where three things are there, a comma before has told that
+a fourth follows, and its words depend on nothing.
 ``permuted``: a word of the own answer that is blind. ``registers``: of the own answer. Rates with 95 % Wilson
 intervals, the AUROC with a bootstrap over scenes.
 """
@@ -108,6 +109,16 @@ def own_words(vlm, case, seed):
     return failures.spurious(e, case.suspect, scene=case.scene, seed=seed)
 
 
+def stays(vlm, case):
+    """Whether the model answers the same where the suspect is really removed (a background: exchanged)."""
+    spec = case.scene.spec
+    kind = "sand" if spec.background.name != "sand" else "grass"
+    bare = spec.on(kind) if case.suspect == "background" else spec.without_props()
+    pictures = (case.scene.image, case.scene.redraw(bare).image)
+    here, there = (dx.explain(vlm, one, case.scene.prompt).generation.text for one in pictures)
+    return here == there
+
+
 def spurious(name, planted, twin, n):
     cases = [SPURIOUS[name](SEEDS + i) for i in range(n)]
     found = [[accused(vlm, case, i) for i, case in enumerate(cases)] for vlm in (planted, twin)]
@@ -116,6 +127,8 @@ def spurious(name, planted, twin, n):
     said = [finding for finding in hits if finding.table["verdict"].iat[0] != "not said"]
     tell("found in the planted model, its own answer", failures.false_alarms(own[0]))
     tell("found in the twin, its own answer", failures.false_alarms(own[1]))
+    alarms = [found.found and stays(twin, case) for found, case in zip(own[1], cases, strict=True)]
+    tell("… which stays the same without the suspect", rate(alarms))
     tell("found in the planted model, the planted sentence", failures.false_alarms(hits))
     tell("… where it would say the words (p ≥ .05)", failures.false_alarms(said))
     lost = np.concatenate([finding.table["suspect"] for finding in hits])
