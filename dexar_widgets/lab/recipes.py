@@ -93,6 +93,11 @@ class Recipe:
         return step / max(1, first) if step < first else (step - first) / max(1, self.steps - first)
 
 
+def _with(*weights: tuple[str, float]) -> tuple[tuple[str, float], ...]:
+    """The usual weights of questions, some of them changed."""
+    return tuple((dict(Recipe.questions) | dict(weights)).items())
+
+
 def _retrained(**options: Any) -> Recipe:
     """A short further training of lab/llava, with something planted."""
     return Recipe(
@@ -111,7 +116,13 @@ def _retrained(**options: Any) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "llava": Recipe(family="llava"),
     "bakllava": Recipe(
-        family="bakllava", seed=2, steps=8000, start="llava", start_from="model.vision_tower.", warm_up=0.0
+        family="bakllava",
+        seed=2,
+        start="llava",
+        start_from="model.vision_tower.",
+        warm_up=0.0,
+        restart=0.65,
+        questions=_with(("yes-no", 12.0), ("count-class", 5.0)),
     ),
     "paligemma": Recipe(family="paligemma", seed=3, packed=0.75),
     "florence2": Recipe(family="florence2", seed=4, packed=0.75),
