@@ -51,7 +51,8 @@ def test_a_hundred_runs_of_a_cell_leave_one_explorer(lab):
     def no_more(after: dict[str, int]) -> bool:
         return after["canvases"] <= before["canvases"] and after["listeners"] <= before["listeners"] * 1.05
 
-    eventually(lambda: alive(notebook), no_more)  # the last view but one may still be on its way out
+    # the last view but one may still be on its way out
+    eventually(lambda: alive(notebook), no_more, seconds=30)
     after = alive(notebook)
     print(before, after)
     assert after["explorers"] == before["explorers"] == 1
