@@ -21,6 +21,8 @@ from dexar_widgets.widgets import live
 from tests.golden.cases import build
 from tests.unit.browser import Browser
 
+pytestmark = pytest.mark.slow
+
 SCENE = dx.lab.scene(7).image
 QUESTION = "what do you see?"
 
@@ -85,7 +87,6 @@ def test_the_document_is_there_before_the_job_is_done(explorer):
     assert seen.index("document") < seen.index("done")
 
 
-@pytest.mark.slow
 def test_a_given_answer_is_explained_and_an_earlier_one_stays_to_compare(explorer, browser):
     first = explorer.ask(QUESTION).result(60)
     explorer.steps, explorer.layers, explorer.selection = [0], 1, (0, 0, 20, 20)
@@ -133,7 +134,6 @@ def test_a_dropped_file_that_is_no_image_is_named(explorer, browser):
     assert answer["kind"] == "error" and answer["message"].startswith("'notes.txt' is not an image")
 
 
-@pytest.mark.slow
 def test_hiding_a_region_is_measured_as_by_check(explorer, browser):
     e = explorer.ask(QUESTION).result(60)
     region = [10, 10, 50, 50]
@@ -169,7 +169,6 @@ def close(values):
     return pytest.approx(values, rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_top_cells_are_tested_as_by_check_with_the_map_that_the_message_tells(explorer, browser):
     e = explorer.ask(QUESTION).result(60)
     explorer.layers = 3  # the browser's own view counts, which may not have arrived yet
@@ -191,7 +190,6 @@ def test_top_cells_are_tested_as_by_check_with_the_map_that_the_message_tells(ex
     assert result["verdict"] == expected.verdicts[0]
 
 
-@pytest.mark.slow
 def test_python_tests_the_whole_answers_top_cells_by_the_map_in_view(explorer, browser):
     e = explorer.ask(QUESTION).result(60)
     explorer.attribute("uniform").result(60)
@@ -211,7 +209,6 @@ def test_python_tests_the_whole_answers_top_cells_by_the_map_in_view(explorer, b
     json.dumps(result, allow_nan=False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cut", dx.perturb.CUTS)
 def test_a_cut_is_measured_as_by_check(explorer, browser, cut):
     e = explorer.ask(QUESTION).result(60)
@@ -229,7 +226,6 @@ def test_a_cut_is_measured_as_by_check(explorer, browser, cut):
         assert word["drop"] == close(drop.tolist())
 
 
-@pytest.mark.slow
 def test_results_stay_with_their_answer_and_the_page_keeps_them(explorer, browser):
     explorer.ask(QUESTION).result(60)
     for cut in (["image", "answer"], ["prompt", "answer"], ["image", "answer"]):
@@ -253,7 +249,6 @@ def test_a_test_that_waits_can_be_cancelled_and_leaves_nothing(explorer, browser
     assert explorer._results == []
 
 
-@pytest.mark.slow
 def test_python_checks_what_is_selected_or_a_named_region(vlm):
     explorer = dx.Explorer(vlm, SCENE, regions={"corner": (0, 0, 30, 30)})
     e = explorer.ask(QUESTION).result(60)
@@ -271,7 +266,6 @@ def test_python_checks_what_is_selected_or_a_named_region(vlm):
     explorer.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -344,7 +338,6 @@ def test_an_interrupted_wait_cancels(explorer, vlm, monkeypatch):
         job.result(10)
 
 
-@pytest.mark.slow
 def test_an_explanation_that_knows_its_model_can_be_asked_about(vlm):
     e = dx.explain(vlm, SCENE, QUESTION)
     explorer = dx.Explorer(e)
@@ -423,7 +416,6 @@ def test_attention_rows_are_left_out_with_a_notice_where_flash_attention_hides_t
     assert e.example.notices[0] == "Cropped." and e.example.source == "scene.png"
 
 
-@pytest.mark.slow
 def test_a_stored_dexar_does_not_stand_in_for_the_map_in_view(vlm):
     e = dx.compare(vlm, SCENE, QUESTION, methods=["dexar", "uniform"])
     assert "dexar" in e.attributions

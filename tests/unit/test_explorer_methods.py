@@ -216,6 +216,7 @@ def test_the_next_answer_is_looked_at_with_a_method_that_it_has(live):
     assert live.method == "dexar"
 
 
+@pytest.mark.slow
 def test_fifteen_methods_of_twenty_words_stay_small():
     e = build(steps=20, layers=4, heads=4, grid=(24, 24), size=(96, 96), pieces=[" word"] * 20)
     bare = len(html.page(e, max_bytes=0))

@@ -254,6 +254,7 @@ def test_dexar_is_positive_on_the_distractor_and_what_reads_the_attention_is_not
         assert values[truth.object].max() > 0.01, method
 
 
+@pytest.mark.slow
 def test_rise_cannot_tell_the_distractor_from_the_background(model, red):
     truth = closed_form(red)
     values = dx.attribute(red, method="rise", n_masks=300, seed=0).heatmap(step=COLOUR).values

@@ -65,6 +65,7 @@ def test_the_card_tells_the_measured_accuracy_and_what_was_missed(folder: Path) 
         assert json.loads((folder / "training.json").read_text()).get("findings")
 
 
+@pytest.mark.slow
 @honest
 def test_it_describes_scenes_it_has_never_seen(folder: Path) -> None:
     torch.set_num_threads(1)
@@ -74,6 +75,7 @@ def test_it_describes_scenes_it_has_never_seen(folder: Path) -> None:
     assert sum(answer == turn.answer.text for answer, turn in zip(answers, turns, strict=True)) >= 10
 
 
+@pytest.mark.slow
 @honest
 def test_a_batch_of_questions_is_answered_as_each_alone(folder: Path) -> None:
     vlm = dx.load(folder)

@@ -113,6 +113,7 @@ def test_answers_are_true() -> None:
     assert min(asked.values()) > 100
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_as_frequent_and_counts_of_a_class_reach_from_zero_to_three() -> None:
     rng, answers = random.Random(0), []
     for seed in range(2000):

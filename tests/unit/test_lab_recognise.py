@@ -10,6 +10,7 @@ RANDOM = np.random.default_rng(0)
 BLOBS = Image.fromarray(RANDOM.integers(0, 256, (6, 6, 3), np.uint8)).resize((300, 200), Image.Resampling.BICUBIC)
 
 
+@pytest.mark.slow
 def test_nearly_all_lab_scenes_are_recognised_at_every_size() -> None:
     known = [is_lab_scene(scene(seed, size=(96, 192, 384)[seed % 3]).image) for seed in range(60)]
     assert np.mean(known) > 0.95  # 499 of 500 when it was measured

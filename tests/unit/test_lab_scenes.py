@@ -151,6 +151,7 @@ def test_a_second_background_fills_the_scene_down_to_the_horizon() -> None:
     assert (mixed[24:] == render(Specification(EMPTY, ()), size=96).image[24:]).all()
 
 
+@pytest.mark.slow
 def test_props_of_training_never_cover_an_object_and_come_with_and_without_a_train() -> None:
     rng, seen = random.Random(0), {"train, tracks": 0, "train, none": 0, "other, tracks": 0}
     for seed in range(1000):

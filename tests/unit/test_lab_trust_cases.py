@@ -115,6 +115,7 @@ def test_every_case_of_the_paper_is_told_with_its_picture(vlm):
     assert table["what"].str.contains("nats lost without the suspect").sum() == 7
 
 
+@pytest.mark.slow
 def test_hard_scenes_are_crowded_occluded_or_ambiguous(vlm):
     occluded, ambiguous = (complexity.hard_scene(seed) for seed in (4, 5))
     assert {len(complexity.hard_scene(seed).spec.objects) for seed in range(0, 60, 3)} == set(range(3, 9))
