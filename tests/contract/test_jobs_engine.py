@@ -12,6 +12,8 @@ import torch
 import dexar_widgets as dx
 from dexar_widgets import causal, engine, jobs, summary
 
+pytestmark = pytest.mark.slow
+
 PIXELS = cases.EXAMPLE.image
 REGION = (5, 10, 30, 35)
 SOON = 30.0  # seconds: far more than anything here takes

@@ -18,6 +18,8 @@ from dexar_widgets.cli import check as cli_check
 from dexar_widgets.engine import Decoding
 from dexar_widgets.widgets import html
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--max-new-tokens", "4")
 
 

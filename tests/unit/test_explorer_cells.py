@@ -12,6 +12,8 @@ import dexar_widgets as dx
 from dexar_widgets.widgets import cells
 from tests.golden.cases import build
 
+pytestmark = pytest.mark.slow
+
 
 class Shell:
     """What of a notebook's shell the cells are known by."""

@@ -13,6 +13,8 @@ from dexar_widgets.lab import Prop
 from dexar_widgets.lab.analytic import CELLS, CHANNELS, HEAD_DIM, HEADS, build
 from tests.contract import cases
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def analytic():
@@ -211,7 +213,6 @@ def embedded():
     return dx.load()
 
 
-@pytest.mark.slow
 def test_the_clean_model_takes_its_words_from_what_they_name(embedded):
     """Objects of the 16 oldest classes, on scenes that no other test looks at."""
     alarms, classes = 0, ["cat", "dog", "boat", "sofa", "car", "fish", "tree", "star"]
@@ -226,7 +227,6 @@ def test_the_clean_model_takes_its_words_from_what_they_name(embedded):
     assert alarms == 0
 
 
-@pytest.mark.slow
 def test_an_object_that_the_model_sees_in_a_prop_comes_from_the_prop(embedded):
     """The model knows no swatches, and calls this one a square."""
     scene = dx.lab.scene(60_000_000, objects=["red sofa"], background="sky", prompt=PROMPT)
