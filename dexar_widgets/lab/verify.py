@@ -140,9 +140,9 @@ def decoy(vlm: VLM, n: int) -> list[Share]:
     """Asked for a colour: does it tell the swatch's, or the object's?"""
     swatch, own, without, lost = [], [], [], []
     for i in range(n):
-        spec = swatched(SEEDS + i).spec
+        scene = swatched(SEEDS + i)
+        spec, question = scene.spec, scene.prompt
         (thing,), (prop,) = spec.objects, spec.props
-        question = f"What colour is the {thing.name}?"
         answers = said(vlm, [spec, spec.without_props()], question)
         if i < n // 4:
             e = _explained(vlm, spec, answers[0], question)

@@ -91,15 +91,14 @@ def _each(judge: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Tables], p
     return judged
 
 
-def _scenes(seen: pd.DataFrame) -> pd.DataFrame:
-    found = (judge(seen) for judge in (localisation.localisation, localisation.agreement, words.filler, words.subwords))
-    return pd.concat(found, ignore_index=True)
-
-
 def _named(seen: pd.DataFrame) -> pd.DataFrame:
     """All that can be said where only words that name an object were explained."""
     found = (judge(seen) for judge in (localisation.localisation, localisation.agreement, words.subwords))
     return pd.concat(found, ignore_index=True)
+
+
+def _scenes(seen: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([_named(seen), words.filler(seen)], ignore_index=True)
 
 
 def _slowly(part: Part) -> Iterator[Part]:
