@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 import dexar_widgets as dx
+from dexar_widgets.causal.chance import NEEDS, NOTHING
 from dexar_widgets.causal.scoring import log_probs
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.language import Mark
@@ -41,8 +42,7 @@ __all__ = [
     "truth",
 ]
 
-GROUNDED = 1.0
-FILLER = 0.05
+GROUNDED, FILLER = NEEDS, NOTHING
 SAID = 0.5
 """Least probability of a word that the model is taken to say; of others a map explains nothing."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"integrated_gradients": {"target": "step"}, "iia": {"target": "step"}}
