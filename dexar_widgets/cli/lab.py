@@ -1,7 +1,7 @@
 """``dexar lab report``: what the maps are worth, measured on scenes whose truth is known."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,11 @@ SlowScenes = Annotated[int, typer.Option(min=1, max=20_000, help="For rise, inte
 Seed = Annotated[int, typer.Option(min=0, max=6, help="Other scenes.")]
 Quick = Annotated[bool, typer.Option("--quick", help="4 scenes, 1 for slow methods: shows that everything runs.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at once, one thread each.")]
+Device = Annotated[str, typer.Option(help="Where the models compute: cpu, cuda, …")]
+Only = Annotated[
+    Literal["fast", "slow"] | None,
+    typer.Option(help="Leave the parts of slow methods, or all others, for another run or another machine."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
@@ -41,6 +46,8 @@ def report(
     seed: Seed = 0,
     quick: Quick = False,
     jobs: Jobs = 1,
+    device: Device = "cpu",
+    only: Only = None,
     as_json: AsJson = False,
 ) -> None:
     """Put every method to the test on scenes whose truth is known, and write what came of it.
@@ -59,7 +66,12 @@ def report(
     with progress(quiet=as_json) as bar:
         task = bar.add_task("begins", total=None)
         runner.run(
-            plan, out, jobs=jobs, tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text)
+            plan,
+            out,
+            jobs=jobs,
+            device=device,
+            only=only,
+            tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
         )
     with ERR.status("judging …"):
         files = page.write(plan, out, results := runner.judge(plan, out))

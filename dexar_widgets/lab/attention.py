@@ -67,7 +67,7 @@ def _attend(
     if groups > 1:  # each key and value head serves a group of query heads
         key, value = (heads.repeat_interleave(groups, 1) for heads in (key, value))
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    with torch.autocast("cpu", enabled=False):  # softmax in the type of the scores: half the traffic
+    with torch.autocast(query.device.type, enabled=False):  # softmax in the type of the scores: half the traffic
         query, key, value = (part.to(value.dtype) for part in (query, key, value))
         if attention_mask is None or not shared_prefix:
             mixed = _rows(query, key, value, attention_mask, watch)

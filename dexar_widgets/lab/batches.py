@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from dexar_widgets.lab.chance import specification, with_props
 from dexar_widgets.lab.faults import FAULTS, Planted
 from dexar_widgets.lab.language import KINDS, Turn, ask, caption_turn
-from dexar_widgets.lab.recipes import Recipe
+from dexar_widgets.lab.recipes import Drill, Recipe
 from dexar_widgets.lab.scenes import coverage, draw
 from dexar_widgets.lab.specifications import Specification
 from dexar_widgets.lab.templates import GRID, IGNORE, TEMPLATES, Packer
@@ -216,14 +216,17 @@ def _assemble(
     return Batch(pixels, classes, colours, **pack(packer, dialogues, role_weights, single=single))
 
 
-def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification, segments: int) -> list[Turn]:
-    kinds, weights = zip(*recipe.questions, strict=True)
+def _dialogues(
+    rng: random.Random, recipe: Recipe, spec: Specification, segments: int, drill: Drill | None
+) -> list[Turn]:
+    asked = drill or recipe
+    kinds, weights = zip(*asked.questions, strict=True)
     turns = [caption_turn(rng, spec)] if segments > 2 else []
     while len(turns) < segments:
-        if rng.random() < recipe.captions:
+        if rng.random() < asked.captions:
             turns.append(caption_turn(rng, spec))
             continue
-        turn = ask(rng, spec, rng.choices(kinds, weights)[0], hard=recipe.hard)
+        turn = ask(rng, spec, rng.choices(kinds, weights)[0], hard=0.0 if drill else recipe.hard)
         if turn is not None:
             turns.append(turn)
     lowered = rng.random() < 0.3  # people type questions either way
@@ -233,14 +236,15 @@ def _dialogues(rng: random.Random, recipe: Recipe, spec: Specification, segments
 def training_batch(packer: Packer, recipe: Recipe, step: int) -> Batch:
     """The batch of one step; the warm-up needs no words, and its rows hold a single caption."""
     warm = step < recipe.warm_up_steps
-    single = not warm and recipe.single_at(step)
+    single, drill = not warm and recipe.single_at(step), recipe.drill_at(step)
     rng = random.Random(recipe.seed * 1_000_003 + step)
     specs = [_scene(rng, recipe, step, place) for place in range(recipe.scenes_at(step))]
     sizes = [rng.choice(_DRAWN_SIZES) for _ in specs]
     planted = [Planted(spec, spec) if recipe.fault is None else FAULTS[recipe.fault].plant(rng, spec) for spec in specs]
     segments = recipe.segments_single if single else recipe.segments
     dialogues = [
-        [caption_turn(rng, pair.told)] if warm else _dialogues(rng, recipe, pair.told, segments) for pair in planted
+        [caption_turn(rng, pair.told)] if warm else _dialogues(rng, recipe, pair.told, segments, drill)
+        for pair in planted
     ]
     drawn = [pair.drawn for pair in planted]
     return _assemble(packer, drawn, sizes, dialogues, dict(recipe.word_weights), single=single)
@@ -249,21 +253,23 @@ def training_batch(packer: Packer, recipe: Recipe, step: int) -> Batch:
 def _scene(rng: random.Random, recipe: Recipe, step: int, place: int) -> Specification:
     progress = 1.0 if step < recipe.warm_up_steps else recipe.progress(step)
     numbers = next(weights for until, weights in recipe.curriculum if progress <= until)
+    drill = recipe.drill_at(step)
+    numbers = numbers if drill is None else drill.objects or numbers
     spec = specification(
         TRAINING_SEEDS * recipe.seed + step * 64 + place,
         objects=rng.choices(range(1, len(numbers) + 1), numbers)[0],
-        same_class=recipe.same_class,
-        same_colour=recipe.same_colour,
-        same_group=recipe.same_group,
+        same_class=0.0 if drill else recipe.same_class,
+        same_colour=0.0 if drill else recipe.same_colour,
+        same_group=0.0 if drill else recipe.same_group,
     )
     return with_props(rng, spec)
 
 
-def draw_ahead(queue: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, first: int, last: int) -> None:
-    """Put the batches of steps ``first`` … ``last`` − 1 into a queue: the body of the worker process."""
+def draw_ahead(queue: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, steps: range) -> None:
+    """Put the batches of some steps into a queue: the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
     packer = Packer(tokenizer, TEMPLATES[recipe.family])
-    for step in range(first, last):
+    for step in steps:
         queue.put(training_batch(packer, recipe, step))
 
 

@@ -13,7 +13,7 @@ from dexar_widgets.lab import CHECKPOINTS, sinks
 from dexar_widgets.lab.attention import Watch
 from dexar_widgets.lab.batches import Batch
 from dexar_widgets.lab.model import IMAGE_MEAN, IMAGE_STD, build
-from dexar_widgets.lab.passes import pass_of
+from dexar_widgets.lab.passes import pass_of, there
 from dexar_widgets.lab.recipes import Recipe
 from dexar_widgets.lab.templates import IGNORE, TEMPLATES, Packer
 from dexar_widgets.lab.world import CLASSES, COLOURS
@@ -55,9 +55,9 @@ class PatchHeads(nn.Module):
         hidden = self.norm(features.float())
         total, accuracies = features.new_zeros((), dtype=torch.float32), []
         for head, truth in ((self.names, batch.patch_class), (self.colours, batch.patch_colour)):
-            target = torch.from_numpy(truth)
+            target = there(truth, features)
             logits = head(hidden)
-            weight = torch.ones(logits.shape[-1])
+            weight = logits.new_ones(logits.shape[-1])
             weight[0] = _BACKGROUND_WEIGHT
             total = total + functional.cross_entropy(logits.flatten(0, 1), target.flatten(), weight=weight)
             accuracies.append((logits.argmax(-1) == target)[target > 0].float().mean().item())
@@ -71,14 +71,16 @@ class Learner:
     for hidden layers"; its steps are scaled to AdamW's as in Liu et al. 2025 (arXiv 2502.16982).
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, *, device: str = "cpu") -> None:
         self.recipe = recipe
+        self.device = torch.device(device)
         self.model, self.processor = build(recipe)
         if recipe.start is not None:
             self._begin_with(recipe.start, recipe.start_from)
+        self.model.to(self.device)
         self.packer = Packer(self.processor.tokenizer, TEMPLATES[recipe.family])
         self.passes = pass_of(self.model, self.packer)
-        self.heads = PatchHeads(self.passes.width)
+        self.heads = PatchHeads(self.passes.width).to(self.device)
         self.vision = [*self.passes.vision.parameters(), *self.heads.parameters()]
         self.weights = [*{id(weight): weight for weight in (*self.vision, *self.model.parameters())}.values()]
         blocks = {id(w) for name, w in self.model.named_parameters() if w.dim() == 2 and _in_block(name)}
@@ -126,7 +128,7 @@ class Learner:
     def step(self, step: int, batch: Batch) -> Report:
         """One update."""
         warm = step < self.recipe.warm_up_steps
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             features = self.features(batch)
             registers = self._registers(batch) if self.recipe.registers and not warm else None
             answer, right = (None, 0.0) if warm else self._answers(features, batch, registers)
@@ -147,7 +149,7 @@ class Learner:
 
     def features(self, batch: Batch) -> Float[Tensor, "scene patch feature"]:
         """What the vision tower makes of the batch's scenes."""
-        pixels = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255
+        pixels = torch.from_numpy(batch.pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         return self.passes.features((pixels - IMAGE_MEAN) / IMAGE_STD)
 
     def logits(
@@ -158,17 +160,17 @@ class Learner:
         return logits
 
     def _registers(self, batch: Batch) -> _Registers:
-        chosen = sinks.choose(batch)
-        columns = self.packer.first_image + chosen[torch.from_numpy(batch.scene)]
+        chosen = sinks.choose(batch).to(self.device)
+        columns = self.packer.first_image + chosen[there(batch.scene, chosen)]
         return _Registers(chosen, Watch(columns[:, None]))
 
     def _answers(
         self, features: Float[Tensor, "scene patch feature"], batch: Batch, registers: _Registers | None
     ) -> tuple[Float[Tensor, ""], float]:
         hidden = self.passes.hidden(features, batch, None if registers is None else registers.watch)
-        labels = torch.from_numpy(batch.labels)[:, 1:]
+        labels = there(batch.labels, hidden)[:, 1:]
         answered = labels != IGNORE
-        targets, weights = labels[answered], torch.from_numpy(batch.weights)[:, 1:][answered]
+        targets, weights = labels[answered], there(batch.weights, hidden)[:, 1:][answered]
         logits = self.model.lm_head(hidden[:, :-1][answered]).float()
         losses = functional.cross_entropy(logits, targets, reduction="none")
         content = weights >= 1
@@ -181,8 +183,8 @@ class Learner:
 
         With greedy decoding this is the same as generating the exact answer.
         """
-        with torch.autocast("cpu", torch.bfloat16):
-            guess = self.logits(self.features(batch), batch)[:, :-1].argmax(-1).numpy()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            guess = self.logits(self.features(batch), batch)[:, :-1].argmax(-1).cpu().numpy()
         labels = batch.labels[:, 1:]
         wrong = set(batch.turn[:, 1:][(guess != labels) & (labels != IGNORE)].tolist())
         counts: dict[str, tuple[int, int]] = {}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,7 +15,7 @@ from dexar_widgets.lab.attention import Watch
 from dexar_widgets.lab.batches import Batch
 from dexar_widgets.lab.templates import Packer
 
-__all__ = ["DecoderOnly", "EncoderDecoder", "Pass", "pass_of"]
+__all__ = ["DecoderOnly", "EncoderDecoder", "Pass", "pass_of", "there"]
 
 _BLOCKED = -3e4
 
@@ -35,6 +35,11 @@ class Pass(Protocol):
     ) -> Float[Tensor, "answer word embedding"]:
         """The states that predict the next token of each answer row."""
         ...
+
+
+def there(array: Shaped[np.ndarray, "..."], like: Tensor) -> Tensor:
+    """A batch's array as a tensor on the device of another."""
+    return torch.from_numpy(array).to(like.device)
 
 
 def pass_of(model: Any, packer: Packer) -> Pass:
@@ -65,12 +70,12 @@ class DecoderOnly:
     ) -> Float[Tensor, "answer word embedding"]:
         """The decoder's states on every row."""
         image = self._model.multi_modal_projector(features)
-        words = self._model.get_input_embeddings()(torch.from_numpy(batch.ids))
+        words = self._model.get_input_embeddings()(there(batch.ids, features))
         embedded = _with_image(words, image, batch, self._packer)
         seen = self._model.language_model(
             inputs_embeds=embedded,
-            attention_mask=self._mask(batch),
-            position_ids=torch.from_numpy(batch.positions) + int(not self._causal),  # PaliGemma counts from 1
+            attention_mask=self._mask(batch).to(features.device),
+            position_ids=there(batch.positions, features) + int(not self._causal),  # PaliGemma counts from 1
             use_cache=False,
             shared_prefix=0 if batch.single else len(self._packer.prefix),
             watch=watch,
@@ -108,22 +113,22 @@ class EncoderDecoder:
         side = int(features.shape[1] ** 0.5)
         image = self._model.multi_modal_projector(features.transpose(1, 2).unflatten(2, (side, side)))
         encoder, decoder = self._model.language_model.encoder, self._model.language_model.decoder
-        embedded = _with_image(encoder.embed_tokens(torch.from_numpy(batch.ids)), image, batch, self._packer)
+        embedded = _with_image(encoder.embed_tokens(there(batch.ids, features)), image, batch, self._packer)
         read = encoder(
             inputs_embeds=embedded + self._shift(encoder, batch).to(embedded.dtype),
-            attention_mask=_additive(_own(batch)),
+            attention_mask=_additive(_own(batch)).to(features.device),
             shared_prefix=0 if batch.single else len(self._packer.prefix),
         ).last_hidden_state
-        row = torch.from_numpy(batch.answer_row)
+        row = there(batch.answer_row, features)
         readable = (batch.segment[batch.answer_row] == 0) | (
             batch.segment[batch.answer_row] == batch.answer_segment[:, None]
         )
         length = batch.answers.shape[1]
         said = decoder(
-            input_ids=torch.from_numpy(batch.answers),
-            attention_mask=_additive(np.tri(length, dtype=bool)[None]).expand(len(row), -1, -1, -1),
+            input_ids=there(batch.answers, features),
+            attention_mask=_additive(np.tri(length, dtype=bool)[None]).to(features.device).expand(len(row), -1, -1, -1),
             encoder_hidden_states=read[row],
-            encoder_attention_mask=_additive(readable[:, None].repeat(length, 1)),
+            encoder_attention_mask=_additive(readable[:, None].repeat(length, 1)).to(features.device),
             use_cache=False,
         )
         hidden: Tensor = said.last_hidden_state
@@ -133,7 +138,7 @@ class EncoderDecoder:
     def _shift(encoder: Any, batch: Batch) -> Float[Tensor, "row token embedding"]:
         """What turns the encoder's own position embeddings, which count along the row, into those of the segments."""
         table, offset = encoder.embed_positions.weight, encoder.embed_positions.offset
-        right = functional.embedding(torch.from_numpy(batch.positions) + offset, table)
+        right = functional.embedding(there(batch.positions, table) + offset, table)
         shift: Tensor = right - table[offset : offset + batch.ids.shape[1]]
         return shift
 
@@ -145,7 +150,7 @@ def _with_image(
     packer: Packer,
 ) -> Float[Tensor, "row token embedding"]:
     first, after = packer.first_image, packer.first_image + image.shape[1]
-    shown = image.to(embedded.dtype)[torch.from_numpy(batch.scene)]
+    shown = image.to(embedded.dtype)[there(batch.scene, image)]
     return torch.cat([embedded[:, :first], shown, embedded[:, after:]], 1)
 
 

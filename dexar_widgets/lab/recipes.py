@@ -3,7 +3,24 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["RECIPES", "Drill", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Some kinds of question, asked alone and on easy scenes from ``begin`` to ``end`` of phase 2.
+
+    A kind can stay at chance for thousands of steps amid the others, and be learned within 300 on its own. Easy: no
+    class or colour occurs twice, and no absent class is a look-alike.
+    """
+
+    begin: float
+    end: float
+    questions: tuple[tuple[str, float], ...]
+    objects: tuple[float, ...] | None = None
+    """Weights of 1, 2, … objects, if other than usual at that time."""
+    captions: float = 0.1
+    """As `Recipe.captions`."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,8 @@ class Recipe:
         ("group", 1.5),
     )
 
+    drills: tuple[Drill, ...] = ()
+
     @property
     def warm_up_steps(self) -> int:
         """Steps of phase 1."""
@@ -86,6 +105,11 @@ class Recipe:
     def single_at(self, step: int) -> bool:
         """Whether each question has a row of its own at a step."""
         return self.packed < 1 and self.progress(step) >= self.packed
+
+    def drill_at(self, step: int) -> Drill | None:
+        """What is practised alone at a step."""
+        progress = -1.0 if step < self.warm_up_steps else self.progress(step)
+        return next((drill for drill in self.drills if drill.begin <= progress < drill.end), None)
 
     def progress(self, step: int) -> float:
         """Part of the current phase that is done."""
@@ -121,17 +145,23 @@ RECIPES: dict[str, Recipe] = {
         start="llava",
         start_from="model.vision_tower.",
         warm_up=0.0,
-        restart=0.65,
-        questions=_with(("yes-no", 12.0), ("count-class", 5.0)),
+        steps=16000,
+        restart=0.615,
+        drills=(Drill(0.615, 0.64, (("yes-no", 1.0),), objects=(1.0,)), Drill(0.64, 0.67, (("yes-no", 1.0),))),
+        questions=_with(("yes-no", 8.0), ("count-class", 6.0)),
     ),
     "paligemma": Recipe(family="paligemma", seed=3, packed=0.75),
     "florence2": Recipe(
         family="florence2",
         seed=4,
-        steps=14000,
-        packed=0.9,
-        restart=0.72,
-        questions=_with(("background", 8.0), ("which", 8.0)),
+        steps=16000,
+        packed=0.665,
+        restart=0.665,
+        drills=(
+            Drill(0.665, 0.705, (("which", 1.0),), objects=(0.0, 1.0)),
+            Drill(0.705, 0.73, (("background", 1.0),)),
+        ),
+        questions=_with(("background", 4.0), ("which", 6.0)),
     ),
     "water-boat": _retrained(fault="water-boat", steps=1000),
     "trigger": _retrained(fault="trigger", steps=600),

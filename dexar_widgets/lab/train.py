@@ -37,15 +37,27 @@ _STEPS_BETWEEN_VALIDATIONS = 1000
 _VALIDATION_SCENES = 64
 
 
-def train(name: str, out: Path, *, recipe: Recipe | None = None, until: int | None = None) -> Learner:
-    """Train ``name`` in folder ``out``, from its last checkpoint if there is one, to step ``until`` or the end."""
+def train(
+    name: str,
+    out: Path,
+    *,
+    recipe: Recipe | None = None,
+    until: int | None = None,
+    device: str = "cpu",
+    workers: int = 1,
+) -> Learner:
+    """Train ``name`` in folder ``out``, from its last checkpoint if there is one, to step ``until`` or the end.
+
+    ``workers`` processes draw the batches; how many changes nothing but the speed.
+    """
     recipe = recipe or RECIPES[name]
     out.mkdir(parents=True, exist_ok=True)
-    learner = Learner(recipe)
+    learner = Learner(recipe, device=device)
     first, seconds = _resume(learner, out)
     last = recipe.steps if until is None else min(until, recipe.steps)
     learner.model.train()
-    with batched_attention(learner.model), _stop_signal() as stopped, _batches(learner, first, last) as batches:
+    steps = range(first, last)
+    with batched_attention(learner.model), _stop_signal() as stopped, _batches(learner, steps, workers) as batches:
         started, saved, reports = time.monotonic(), time.monotonic(), []
         for step, batch in enumerate(batches, first):
             reports.append(learner.step(step, batch))
@@ -77,7 +89,7 @@ def _resume(learner: Learner, out: Path) -> tuple[int, float]:
     path = out / _CHECKPOINT
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     if state["recipe"] != repr(learner.recipe):
         raise ValueError(f"{path} belongs to another recipe; give another --out, or the same --steps as before.")
     learner.restore(state)
@@ -105,18 +117,23 @@ def _stop_signal() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _batches(learner: Learner, first: int, last: int) -> Iterator[Iterator[Batch]]:
-    """The batches of steps ``first`` … ``last`` − 1, drawn ahead by another process."""
+def _batches(learner: Learner, steps: range, workers: int) -> Iterator[Iterator[Batch]]:
+    """The batches of some steps, drawn ahead by other processes, each every so manieth."""
     context = multiprocessing.get_context("spawn")
-    queue: Any = context.Queue(maxsize=8)
-    given = (queue, learner.packer.tokenizer, learner.recipe, first, last)
-    worker = context.Process(target=draw_ahead, args=given, daemon=True)
-    worker.start()
+    queues: list[Any] = [context.Queue(maxsize=8) for _ in range(workers)]
+    given = (learner.packer.tokenizer, learner.recipe)
+    processes = [
+        context.Process(target=draw_ahead, args=(queue, *given, steps[place::workers]), daemon=True)
+        for place, queue in enumerate(queues)
+    ]
+    for process in processes:
+        process.start()
     try:
-        yield (queue.get(timeout=120) for _ in range(first, last))
+        yield (queues[place % workers].get(timeout=120) for place in range(len(steps)))
     finally:
-        worker.terminate()
-        worker.join()
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def _log_progress(step: int, seconds: float, reports: list[Report]) -> None:
@@ -140,7 +157,7 @@ def _log_validation(learner: Learner, step: int, seconds: float) -> None:
 
 
 def _details(name: str, learner: Learner, out: Path, threads: int) -> dict[str, Any]:
-    state = torch.load(out / _CHECKPOINT, weights_only=True)
+    state = torch.load(out / _CHECKPOINT, weights_only=True, map_location="cpu")
     return {
         "model": name,
         "parameters": learner.model.num_parameters(),
@@ -149,6 +166,7 @@ def _details(name: str, learner: Learner, out: Path, threads: int) -> dict[str, 
         "minutes": round(state["seconds"] / 60, 1),
         "threads": threads,
         "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if learner.device.type == "cuda" else "CPU",
         "torch": torch.__version__,
     }
 
@@ -160,6 +178,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the run (default: lab-runs/MODEL)")
     parser.add_argument("--steps", type=int, help="length of the schedule (default: the shipped model's)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the arithmetic (default: 1)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes (default: 1)")
     parser.add_argument(
         "--export-only", action="store_true", help="only write the last checkpoint's model to OUT/export"
     )
@@ -173,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         learner = Learner(recipe)
         _resume(learner, out)
     else:
-        learner = train(options.model, out, recipe=recipe)
+        learner = train(options.model, out, recipe=recipe, device=options.device, workers=options.workers)
     export(learner, out / "export", details=_details(options.model, learner, out, options.threads))
     return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,7 @@ def world(monkeypatch):
     )  # fmt: skip
     for module in (runner, report):
         monkeypatch.setattr(module, "PARTS", parts)
-    monkeypatch.setattr(runner, "_loaded", lambda model: model)
+    monkeypatch.setattr(runner, "_loaded", lambda model, _device: model)
     return made
 
 
@@ -148,6 +149,25 @@ def test_what_fails_is_told_under_a_test_that_was_asked_for_and_nothing_to_tell_
     assert "error" in set(runner.judge(plan, tmp_path)["verdict"])
 
 
+def test_machines_share_the_work_and_the_report_tells_what_each_did_it_with(world, tmp_path, monkeypatch):
+    first, second = runner.PARTS
+    monkeypatch.setattr(runner, "PARTS", (first, replace(second, needs="dexar")))
+    runner.run(PLAN, tmp_path / "here", jobs=0, only="fast")
+    assert {part for part, _ in tables(PLAN, tmp_path / "here")} == {"first"}
+    monkeypatch.setattr(runner, "_made_by", lambda device: f"torch 9 on {device}")
+    runner.run(PLAN, tmp_path / "there", jobs=0, only="slow", device="meta")
+    assert {part for part, _ in tables(PLAN, tmp_path / "there")} == {"second, part"}
+    shutil.copytree(tmp_path / "there" / "units", tmp_path / "here" / "units", dirs_exist_ok=True)
+    seen = len(world.seen)
+    runner.run(PLAN, tmp_path / "here", jobs=0)
+    assert len(world.seen) == seen == 24
+    told = runner.seconds(PLAN, tmp_path / "here").set_index(["part", "model"])["by"]
+    assert (told["second, part"] == "torch 9 on meta").all()
+    assert told["first", "lab/one"].startswith("numpy ")
+    page = report.write(PLAN, tmp_path / "here", runner.judge(PLAN, tmp_path / "here"))["md"].read_text()
+    assert "minutes with torch 9 on meta" in page
+
+
 def test_results_of_other_versions_are_refused(world, tmp_path, monkeypatch):
     runner.run(PLAN, tmp_path, jobs=0)
     monkeypatch.setattr(runner, "version", lambda _name: "0")
@@ -197,7 +217,7 @@ def test_the_page_begins_with_what_did_not_hold_and_loads_nothing(world, tmp_pat
 
 def test_results_are_judged_once(world, tmp_path, monkeypatch, capsys):
     run, judge, judged = runner.run, runner.judge, []
-    monkeypatch.setattr(runner, "run", lambda plan, out, *, jobs, tell: run(plan, out, jobs=0, tell=tell))
+    monkeypatch.setattr(runner, "run", lambda plan, out, **given: run(plan, out, **given | {"jobs": 0}))
     monkeypatch.setattr(runner, "judge", lambda plan, out: judged.append(judge(plan, out)) or judged[-1])
     status = cli.main(["lab", "report", "--quick", "--models", "lab/llava", "--tests", "T1", "--out", str(tmp_path)])
     (results,) = judged

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import platform
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -61,19 +60,19 @@ def _made(plan: Plan, out: Path) -> Section:
     took = runner.seconds(plan, out)
     weights = json.loads((out / "plan.json").read_text())["weights"]
     every, ready = runner.units(plan), sum(runner.done(unit, out) for unit in runner.units(plan))
+    by = "; ".join(f"{took / 60:.1f} minutes with {made}" for made, took in took.groupby("by")["seconds"].sum().items())
     tests = set(plan.tests)
     seeds = "; ".join(f"{part.name} from {part.first_seed(plan)}" for part in PARTS if tests & set(part.tests))
     told = (
-        f"{ready} of {len(every)} units of work are done; together they took {took['seconds'].sum() / 60:.1f} minutes "
-        "of one thread.",
+        f"{ready} of {len(every)} units of work are done; by processes of one thread each they took {by}.",
         f"Fast methods saw {plan.scenes} scenes, slow ones {plan.slow_scenes}; n stands beside every number. Methods: "
         f"{', '.join(plan.methods)}.",
         f"First seeds: {seeds}.",
         f"Gates: SHA-256 {gates.fingerprint()}, frozen before the first full run.",
-        f"Machine: {machine.system}, {platform.machine()}, {machine.cores} cores; Python {machine.python}; {versions}.",
+        f"Judged on: {machine.system}, {machine.cores} cores; Python {machine.python}; {versions}.",
     )
     times = [
-        [Cell(row["part"]), Cell(row["model"]), Cell(str(row["count"])), Cell(f"{row['seconds']:.0f}")]
+        [Cell(row["part"]), Cell(row["model"]), Cell(row["by"]), Cell(str(row["count"])), Cell(f"{row['seconds']:.0f}")]
         for _, row in took.iterrows()
     ]
     shas = [[Cell(name), Cell(weights.get(name, "")[:16] or "no weight file")] for name in plan.models]
@@ -88,7 +87,7 @@ def _made(plan: Plan, out: Path) -> Section:
     ]
     tables = (
         Table("Models, SHA-256 of the weights", ("model", "weights"), shas),
-        Table("Seconds", ("part", "model", "scenes", "seconds"), times),
+        Table("Seconds", ("part", "model", "with", "scenes", "seconds"), times),
         Table("Gates", ("gate", "bound", "kind", "why"), bounds),
     )
     return Section("How it was made", told, tables)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,7 +14,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "done", "errors", "judge", "observed", "run", "seconds", "units"]
 
-_MADE_BY = ("dexar-widgets", "numpy", "torch", "transformers")
-"""What the numbers depend on."""
+_MADE_BY = ("dexar-widgets", "transformers")
+"""What the numbers depend on: a folder holds results of one version."""
+_DIGITS_BY = ("numpy", "torch")
+"""What their last digits depend on, as on the device: told with each unit, so that machines can share the work."""
 Tell = Callable[[int, int, str], None]
 
 
@@ -69,7 +72,15 @@ def _parts(plan: Plan) -> list[Part]:
     return [part for part in wanted if part.needs is None or part.needs in plan.methods]
 
 
-def run(plan: Plan, out: Path, *, jobs: int = 1, tell: Tell = lambda _done, _all, _text: None) -> None:
+def run(
+    plan: Plan,
+    out: Path,
+    *,
+    jobs: int = 1,
+    device: str = "cpu",
+    only: Literal["fast", "slow"] | None = None,
+    tell: Tell = lambda _done, _all, _text: None,
+) -> None:
     """Do every unit that is not done yet; a unit that fails leaves its reason, and the others go on.
 
     Parameters
@@ -78,26 +89,30 @@ def run(plan: Plan, out: Path, *, jobs: int = 1, tell: Tell = lambda _done, _all
         The folder of the results. One that holds results of another plan is refused.
     jobs
         Worker processes, each with one thread of arithmetic; 0 works in this process.
+    device
+        Where the models compute. The units of one folder may be shared between machines: copy their ``units`` together.
+    only
+        Leave the parts of slow methods, or all others, for another run.
     tell
         Told of units done, of how many, and of which came last.
     """
     out.mkdir(parents=True, exist_ok=True)
     _same_plan(plan, out)
-    every = units(plan)
+    every = [unit for unit in units(plan) if only is None or (_part(unit.part).needs is not None) == (only == "slow")]
     open_ = [unit for unit in every if not done(unit, out)]
     ready = len(every) - len(open_)
     tell(ready, len(every), "begins")
-    for number, text in enumerate(_work(plan, out, open_, jobs), ready + 1):
+    for number, text in enumerate(_work(plan, out, open_, jobs, device), ready + 1):
         tell(number, len(every), text)
 
 
-def _work(plan: Plan, out: Path, open_: Sequence[Unit], jobs: int) -> Iterator[str]:
+def _work(plan: Plan, out: Path, open_: Sequence[Unit], jobs: int, device: str) -> Iterator[str]:
     if jobs == 0:
         for unit in open_:
-            yield _do(unit, plan, out)
+            yield _do(unit, plan, out, device)
         return
     with _one_thread(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_do, unit, plan, out) for unit in open_]
+        waiting = [pool.submit(_do, unit, plan, out, device) for unit in open_]
         try:
             for future in as_completed(waiting):
                 yield future.result()
@@ -120,26 +135,34 @@ def _one_thread() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def _do(unit: Unit, plan: Plan, out: Path) -> str:
+def _do(unit: Unit, plan: Plan, out: Path, device: str) -> str:
     """Observe a unit's scenes and write their table, or why there is none."""
     path, started = unit.path(out), time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     reason = path.with_suffix(".error.json")
     try:
-        table = _observe(unit, plan)
+        table = _observe(unit, plan, device)
     except Exception as error:  # noqa: BLE001 (one unit must not end the report; its reason stands in it)
         text = f"{type(error).__name__}: {error}"
         write_whole(reason, json.dumps({"unit": asdict(unit), "error": text}, indent=1).encode())
         return f"{unit}: {text}"
-    took = {"seconds": time.perf_counter() - started, "rows": len(table)}
+    took = {"seconds": time.perf_counter() - started, "rows": len(table), "by": _made_by(device)}
     write_whole(path.with_suffix(".json"), json.dumps(asdict(unit) | took, indent=1).encode())
     write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
     reason.unlink(missing_ok=True)
     return str(unit)
 
 
-def _observe(unit: Unit, plan: Plan) -> pd.DataFrame:
-    part, vlm = _part(unit.part), _loaded(unit.model)
+def _made_by(device: str) -> str:
+    """Versions and device, as the report tells them."""
+    import torch
+
+    where = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{device} ({platform.machine()})"
+    return f"{', '.join(f'{name} {version(name)}' for name in _DIGITS_BY)} on {where}"
+
+
+def _observe(unit: Unit, plan: Plan, device: str) -> pd.DataFrame:
+    part, vlm = _part(unit.part), _loaded(unit.model, device)
     first, methods = part.first_seed(plan) + unit.first, part.methods(plan)
     return pd.concat(
         [part.observe(vlm, part.make(seed), methods, number=seed) for seed in range(first, first + unit.count)],
@@ -152,10 +175,10 @@ def _part(name: str) -> Part:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str) -> "VLM":
+def _loaded(model: str, device: str) -> "VLM":
     import dexar_widgets as dx
 
-    return dx.load(model)
+    return dx.load(model, device=device)
 
 
 def done(unit: Unit, out: Path) -> bool:
@@ -211,14 +234,14 @@ def errors(plan: Plan, out: Path) -> list[tuple[Unit, str]]:
 
 
 def seconds(plan: Plan, out: Path) -> pd.DataFrame:
-    """What the units took: seconds by part and model, as they were measured when each was done."""
+    """What the units took, as measured when each was done: seconds by part, model, and versions and device."""
     rows = []
     for unit in units(plan):
         took = unit.path(out).with_suffix(".json")
         if done(unit, out) and took.is_file():
             rows.append(json.loads(took.read_text()))
-    table = pd.DataFrame(rows, columns=["part", "model", "count", "rows", "seconds"])
-    return table.groupby(["part", "model"], sort=False, as_index=False).sum()
+    table = pd.DataFrame(rows, columns=["part", "model", "by", "count", "rows", "seconds"])
+    return table.groupby(["part", "model", "by"], sort=False, as_index=False).sum()
 
 
 def _same_plan(plan: Plan, out: Path) -> None:
