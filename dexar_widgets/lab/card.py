@@ -142,11 +142,21 @@ def _phases(recipe: dict[str, Any]) -> str:
     start = recipe["start"]
     if start is not None and not recipe["start_from"]:
         return f"It begins with all weights of lab/{start}, its clean twin, and goes on from there."
-    text = "Captions and questions, first on scenes of one, then two, then up to four objects; one cosine schedule."
+    text = (
+        "Captions and questions, first on scenes of one, then two, then up to four objects. The learning rate falls\n"
+        f"  along a cosine, and from {recipe['restart']:.3g} of the phase on a second time, from half its height."
+        + "".join(map(_drill, recipe.get("drills", ())))
+    )
     if start is not None:
         return f"The vision tower begins with the weights of lab/{start}, as both published models share CLIP. {text}"
     warm_up = round(recipe["steps"] * recipe["warm_up"])
     return f"Phase 1 ({warm_up} steps): the vision tower alone learns class and colour of each patch. Phase 2: {text}"
+
+
+def _drill(drill: dict[str, Any]) -> str:
+    kinds = " and ".join(kind for kind, _ in drill["questions"])
+    begin, end = drill["begin"], drill["end"]
+    return f"\n  From {begin:.3g} to {end:.3g} of the phase only captions and {kinds} questions are asked."
 
 
 def _task(task: dict[str, Any]) -> str:

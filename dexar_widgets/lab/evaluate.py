@@ -112,6 +112,7 @@ def answers_to(vlm: VLM, cases: Sequence[tuple[Specification, Turn]]) -> list[st
     finally:
         vlm.tokenizer.padding_side = side
     inputs.pop("labels", None)
+    inputs = inputs.to(vlm.device, vlm.model.dtype)
     ids = vlm.model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
     new = ids[:, 0 if decodes_alone else inputs["input_ids"].shape[1] :]
     return [text.strip() for text in vlm.processor.batch_decode(new, skip_special_tokens=True)]

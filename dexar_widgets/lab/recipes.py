@@ -11,7 +11,7 @@ class Drill:
     """Some kinds of question, asked alone and on easy scenes from ``begin`` to ``end`` of phase 2.
 
     A kind can stay at chance for thousands of steps amid the others, and be learned within 300 on its own. Easy: no
-    class or colour occurs twice, and no absent class is a look-alike.
+    class or colour is repeated on purpose, and no absent class is a look-alike.
     """
 
     begin: float

@@ -16,7 +16,7 @@ from dexar_widgets.lab.batches import TRAINING_SEEDS, Batch, model_pixels, train
 from dexar_widgets.lab.evaluate import SEEDS
 from dexar_widgets.lab.language import Turn, caption
 from dexar_widgets.lab.learner import Learner
-from dexar_widgets.lab.recipes import RECIPES, Recipe
+from dexar_widgets.lab.recipes import RECIPES, Drill, Recipe
 from dexar_widgets.lab.scenes import Scene, scene
 from dexar_widgets.lab.templates import TEMPLATES
 from dexar_widgets.lab.train import train
@@ -144,6 +144,30 @@ def test_a_batch_depends_on_recipe_and_step_alone(learner: Learner) -> None:
     assert (first.pixels == again.pixels).all()
     assert (first.ids == again.ids).all()
     assert not (first.pixels == other.pixels).all()
+
+
+def test_a_drill_asks_its_questions_alone_on_easy_scenes(learner: Learner) -> None:
+    drill = Drill(0.25, 0.75, (("which", 1.0),), objects=(0.0, 0.0, 1.0), captions=0.2)
+    plain = replace(
+        MICRO, steps=10, warm_up=0.2, segments=12, same_class=1.0, same_colour=1.0, curriculum=((1.0, (1.0,)),)
+    )
+    recipe = replace(plain, scenes=6, drills=(drill,))
+    assert [recipe.drill_at(step) for step in range(10)] == [None] * 4 + [drill] * 4 + [None] * 2
+    during, before, after = (training_batch(learner.packer, recipe, step) for step in (5, 3, 8))
+    assert set(during.kinds) == {"caption", "which"}
+    assert during.kinds.count("which") > during.kinds.count("caption")
+    classes = [len({*names[names > 0].tolist()}) for names in during.patch_class]
+    assert max(classes) == 3  # three objects, whose class is not repeated on purpose
+    for batch in (before, after):
+        assert "colour" in batch.kinds
+
+
+@pytest.mark.slow
+def test_how_many_processes_draw_the_batches_changes_nothing(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    one, three = (train("llava", tmp_path / str(n), recipe=MICRO, workers=n) for n in (1, 3))
+    states = one.model.state_dict(), three.model.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_evaluation_seeds_lie_below_the_training_seeds() -> None:

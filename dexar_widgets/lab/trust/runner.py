@@ -178,7 +178,7 @@ def _part(name: str) -> Part:
 def _loaded(model: str, device: str) -> "VLM":
     import dexar_widgets as dx
 
-    return dx.load(model, device=device)
+    return dx.load(model, device=device, dtype="float32")  # a GPU would take the files' float16
 
 
 def done(unit: Unit, out: Path) -> bool:
