@@ -37,6 +37,10 @@ def test_weights_are_float16_and_at_most_5_megabytes(folder: Path) -> None:
     assert json.loads((folder / "config.json").read_text())["dtype"] == "float16"
 
 
+def test_every_recipe_has_its_model_and_every_model_its_recipe() -> None:
+    assert {folder.name for folder in FOLDERS} == set(RECIPES)
+
+
 def test_all_models_together_stay_below_30_megabytes() -> None:
     assert sum(map(size_of, FOLDERS)) < 30 * MEGABYTE
 
