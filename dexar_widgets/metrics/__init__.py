@@ -1,26 +1,47 @@
 """Metrics: one file each, found by scanning this folder (third parties: entry point group ``dexar_widgets.metrics``).
 
-A metric is a plain module that has the names of `Metric`. It judges one map against a mask of what the word names.
+A metric is a plain module that has the names of `Metric`. It is a function of numbers: what a method said (a map, a
+weight per token) and what is known (a mask, how the answer fared on changed images, what each object is worth to the
+word). It never runs a model, so that what was measured once can be judged again by any metric.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Float64, Int
 
 from dexar_widgets.types import HeatMap
 
-__all__ = ["Metric", "Score", "ScoreStatus", "unusable"]
+__all__ = ["Case", "Curve", "Effects", "Metric", "Need", "Score", "ScoreStatus", "Steps", "average"]
 
-ScoreStatus = Literal["ok", "constant_map", "zero_mass", "empty_mask", "full_mask", "nan_input"]
+ScoreStatus = Literal[
+    "ok",
+    "constant_map",
+    "zero_mass",
+    "nan_input",
+    "empty_mask",
+    "full_mask",
+    "bad_baseline",
+    "overflow",
+    "too_few",
+    "missing",
+]
+"""Why there is no number. ``bad_baseline``: the curve's ends do not differ as they must; ``too_few``: words or objects;
+``missing``: the case lacks what the metric needs."""
+Need = Literal["mask", "steps", "positive", "negative", "insertion", "effects", "randomised"]
+"""What a metric reads beside the map."""
 
 
 @dataclass(frozen=True)
 class Score:
     """A number, or the reason why there is none (then ``value`` is NaN): a map that cannot be judged is never a 0.
 
-    ``chance`` is what a uniform map scores on the same mask.
+    ``chance`` is what a map that knows nothing scores on the same case. ``parts`` are further readings of the same
+    measurement, such as the other range of an area. Of several cases (`average`), ``n_used`` and ``n_skipped`` count
+    them, and ``reasons`` say why some were skipped.
     """
 
     name: str
@@ -28,6 +49,10 @@ class Score:
     higher_is_better: bool
     status: ScoreStatus = "ok"
     chance: float = float("nan")
+    parts: Mapping[str, float] = field(default_factory=dict)
+    n_used: int = 1
+    n_skipped: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in get_args(ScoreStatus):
@@ -36,6 +61,64 @@ class Score:
             raise ValueError(
                 f"{self.name} gave {self.value} with status {self.status!r}: a number means ok, NaN does not."
             )
+        if self.status != "ok" and self.n_used == 1:
+            object.__setattr__(self, "n_used", 0)
+            object.__setattr__(self, "n_skipped", 1)
+            object.__setattr__(self, "reasons", {self.status: 1})
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """How the answer fares as ever more of the image is taken away, or given back.
+
+    ``fractions`` of the pixels are changed, in rising order; ``nll`` is the mean negative log-likelihood of the
+    answer's tokens on each image, in nats. ``sizes`` are the images' bytes as lossless WebP, where they were counted.
+    """
+
+    fractions: Float64[np.ndarray, " level"]
+    nll: Float64[np.ndarray, " level"]
+    sizes: Int[np.ndarray, " level"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The answer's tokens: what the method gives each, and whether only the image can tell it.
+
+    ``weights`` are what a step counts for in the sequence map, ``energies`` that times the mean of its map.
+    """
+
+    weights: Float[np.ndarray, " step"]
+    energies: Float[np.ndarray, " step"]
+    content: Bool[np.ndarray, " step"]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What the word depends on, by intervention: the nats that it loses without each object, and where those are."""
+
+    masks: Bool[np.ndarray, "object height width"]
+    nats: Float[np.ndarray, " object"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One map that is judged, raw and signed, and what is known about it; a metric says which of that it needs.
+
+    ``mask`` is over the original image, as are ``ignored`` pixels, which count neither as right nor as wrong. Curves
+    are named by what is done: the highest pixels of the map replaced by the mean colour (``positive``), the lowest
+    (``negative``), or the highest restored in a blurred image (``insertion``). ``randomised`` are the same method's
+    maps of the same answer as ever more of the model is made random, the whole model last.
+    """
+
+    heat: HeatMap
+    mask: Bool[np.ndarray, "height width"] | None = None
+    ignored: Bool[np.ndarray, "height width"] | None = None
+    steps: Steps | None = None
+    positive: Curve | None = None
+    negative: Curve | None = None
+    insertion: Curve | None = None
+    effects: Effects | None = None
+    randomised: tuple[HeatMap, ...] | None = None
 
 
 class Metric(Protocol):
@@ -44,19 +127,40 @@ class Metric(Protocol):
     TITLE: str
     """Its name as people write it."""
     HIGHER_IS_BETTER: bool
+    NEEDS: frozenset[Need]
+    """What of a `Case` it reads beside the map."""
+    WORST: float
+    """The least that a map can score, for the mean that counts maps without a number as that; NaN if unbounded."""
 
-    def measure(self, heat: HeatMap, mask: Bool[np.ndarray, "height width"]) -> Score:
-        """Judge a raw map against a mask over the original image."""
+    def measure(self, case: Case) -> Score:
+        """Judge one map. A case that lacks what it needs gives the status ``missing``."""
 
 
-def unusable(heat: HeatMap, mask: Bool[np.ndarray, "height width"]) -> ScoreStatus | None:
-    """Why a map cannot be judged against a mask, as every metric of maps and masks has it; None if it can."""
-    if not np.isfinite(heat.values).all():
-        return "nan_input"
-    if not mask.any():
-        return "empty_mask"
-    if mask.all():
-        return "full_mask"
-    if not heat.values.any():
-        return "zero_mass"
-    return "constant_map" if heat.values.min() == heat.values.max() else None
+def average(scores: Sequence[Score]) -> Score:
+    """The mean of one metric's scores on many cases, with how many were left out and why.
+
+    Parts are averaged over the cases that have them.
+
+    Raises
+    ------
+    ValueError
+        If there is no score, or they are of several metrics.
+    """
+    if len({score.name for score in scores}) != 1:
+        raise ValueError(f"An average is of one metric's scores, not of {sorted({score.name for score in scores})}.")
+    used = [score for score in scores if score.status == "ok"]
+    reasons: Counter[str] = Counter(score.status for score in scores if score.status != "ok")
+    names = dict.fromkeys(name for score in used for name in score.parts)
+    parts = {name: float(np.nanmean([score.parts.get(name, np.nan) for score in used])) for name in names}
+    chances = [score.chance for score in used if np.isfinite(score.chance)]
+    return Score(
+        scores[0].name,
+        float(np.mean([score.value for score in used])) if used else float("nan"),
+        scores[0].higher_is_better,
+        "ok" if used else max((score.status for score in scores), key=lambda status: reasons[status]),
+        float(np.mean(chances)) if chances else float("nan"),
+        parts,
+        len(used),
+        len(scores) - len(used),
+        dict(reasons),
+    )
