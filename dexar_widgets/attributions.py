@@ -91,9 +91,18 @@ class Ran(NamedTuple):
     failed: dict[str, MemoryError]
 
 
-def run(asked: Asked, wanted: Mapping[str, Any], needs: frozenset[Need] = frozenset()) -> Ran:
-    """Every method on one subject, one after the other; what several need is made before the first."""
-    modules = {name: plugins.get("methods", name) for name in wanted}
+def run(
+    asked: Asked,
+    wanted: Mapping[str, Any],
+    needs: frozenset[Need] = frozenset(),
+    *,
+    methods: Mapping[str, str] | None = None,
+) -> Ran:
+    """Every method on one subject, one after the other; what several need is made before the first.
+
+    ``wanted`` are options by name: that of a method, or any name of which ``methods`` tells the method.
+    """
+    modules = {name: plugins.get("methods", (methods or {}).get(name, name)) for name in wanted}
     needs = needs.union(*(module.NEEDS for module in modules.values()))
     softcap = bool(asked.provenance.get("softcap", True))
     subject = Subject(asked.vlm, asked.request, asked.said, asked.steps, needs, softcap)

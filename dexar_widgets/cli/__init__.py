@@ -1,4 +1,4 @@
-"""The command line: ``dexar demo | explain | compare | check | lab | plugin | models | doctor``.
+"""The command line: ``dexar demo | explain | compare | check | evaluate | lab | plugin | models | doctor``.
 
 Every verb is a file of this folder; torch, transformers and pandas load inside the verbs, so that
 ``dexar --help`` answers at once.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dexar_widgets.cli import check, compare, demo, doctor, explain, lab, models, plugin
+from dexar_widgets.cli import check, compare, demo, doctor, evaluate, explain, lab, models, plugin
 
 __all__ = ["app", "main"]
 
@@ -56,6 +56,7 @@ demo.add(app)
 explain.add(app)
 compare.add(app)
 check.add(app)
+evaluate.add(app)
 lab.add(app)
 plugin.add(app)
 models.add(app)

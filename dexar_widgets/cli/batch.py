@@ -174,8 +174,8 @@ def _join_csv(parts: Sequence[Path], output: Path, settings: dict[str, Any]) -> 
 
 
 def _join_parquet(parts: Sequence[Path], output: Path, settings: dict[str, Any]) -> None:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     schemas = [pq.read_schema(part).remove_metadata() for part in parts]
     whole = pa.unify_schemas(schemas, promote_options="permissive")

@@ -27,6 +27,8 @@ __all__ = [
     "filter_of",
     "layers_of",
     "load",
+    "names_of",
+    "settings_by_method",
     "settings_of",
 ]
 
@@ -96,6 +98,25 @@ def settings_of(given: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name.strip()] = value.strip()
     return found
+
+
+def settings_by_method(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``rise.n_masks=50`` as the option of a method."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in settings_of(given).items():
+        method, dot, option = name.partition(".")
+        if not (dot and method and option):
+            raise ValueError(f"--option {name!r} names no method; write METHOD.NAME=VALUE, as in rise.n_masks=50.")
+        found.setdefault(method, {})[option] = value
+    return found
+
+
+def names_of(option: str, text: str) -> list[str]:
+    """Names with commas between, each once."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise ValueError(f"{option} names no {option.strip('-s')}; write names with commas between.")
+    return names
 
 
 def load(

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -74,8 +73,8 @@ def compare(
     """
     suffix = None if output is None else kind_of(output, many=False)
     _refuse_unused(suffix, scale=scale, controls=controls, table=table)
-    names = None if methods is None else _names(methods)
-    given = _settings(option or ())
+    names = None if methods is None else choices.names_of("--methods", methods)
+    given = choices.settings_by_method(option or ())
     from dexar_widgets.images import open_image
 
     open_image(image)  # a bad image or option is told before a model is loaded
@@ -94,24 +93,6 @@ def compare(
             line("written", str(output.resolve()))
     if set(compared) - set(e.attributions):
         raise typer.Exit(1)
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise ValueError("--methods names no method; write for example dexar,attention,rise.")
-    return names
-
-
-def _settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """``rise.n_masks=50`` as the option of a method."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, value in choices.settings_of(given).items():
-        method, dot, option = name.partition(".")
-        if not (dot and method and option):
-            raise ValueError(f"--option {name!r} names no method; write METHOD.NAME=VALUE, as in rise.n_masks=50.")
-        found.setdefault(method, {})[option] = value
-    return found
 
 
 def _refuse_unused(suffix: str | None, **given: object) -> None:

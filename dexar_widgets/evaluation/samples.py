@@ -37,7 +37,8 @@ class Sample:
     ``image`` is a path or the pixels. ``prompt``: None asks the family's own question. ``answer``: the one that is
     explained; None takes what the model says. ``content`` are the words of the answer that only the image can tell;
     None where nobody knows. ``ignored`` pixels are neither right nor wrong (void of PascalVOC). ``facts`` are told
-    with the results: class, question type, corruption.
+    with the results: class, question type, corruption. ``without``: the image without each target, where it can be made
+    (else the target's mask is filled).
     """
 
     id: str
@@ -47,7 +48,15 @@ class Sample:
     content: tuple[Span, ...] | None = None
     targets: tuple[Target, ...] = ()
     ignored: Bool[np.ndarray, "height width"] | None = None
+    without: tuple[UInt8[np.ndarray, "height width 3"], ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            raise BrokenSampleError(f"Two targets of {self.id} are called {max(names, key=names.count)!r}.")
+        if self.without and len(self.without) != len(self.targets):
+            raise BrokenSampleError(f"{self.id} has {len(names)} targets and {len(self.without)} images without them.")
 
 
 class Dataset(Protocol):
@@ -70,7 +79,7 @@ class Given:
     """A data set of samples that are there already: any iterable of `Sample`."""
 
     def __init__(self, samples: Iterable[Sample], name: str = "given") -> None:
-        self._samples = {}
+        self._samples: dict[str, Sample] = {}
         for sample in samples:
             if sample.id in self._samples:
                 raise ValueError(f"Two samples have the id {sample.id!r}.")

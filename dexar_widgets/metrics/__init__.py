@@ -29,10 +29,14 @@ ScoreStatus = Literal[
     "too_few",
     "missing",
 ]
-"""Why there is no number. ``bad_baseline``: the curve's ends do not differ as they must; ``too_few``: words or objects;
-``missing``: the case lacks what the metric needs."""
-Need = Literal["mask", "steps", "positive", "negative", "insertion", "effects", "randomised"]
-"""What a metric reads beside the map."""
+"""Why there is no number.
+
+``constant_map``, ``zero_mass``, ``nan_input``: what the method gave is the same everywhere, is nothing, or holds NaN or
+infinity. ``empty_mask``, ``full_mask``: none, or all, of what is judged is on the mask (of tokens: is content).
+``bad_baseline``: the curve's ends do not differ as they must, or the effects of all objects are equal. ``overflow``:
+the number is infinite. ``too_few``: words or objects. ``missing``: the case lacks what the metric needs."""
+Need = Literal["mask", "steps", "positive", "negative", "insertion", "sizes", "effects", "randomised"]
+"""What a metric reads beside the map; ``sizes`` are those of the negative curve."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,14 @@ class Curve:
     fractions: Float64[np.ndarray, " level"]
     nll: Float64[np.ndarray, " level"]
     sizes: Int[np.ndarray, " level"] | None = None
+
+    def __post_init__(self) -> None:
+        counts = [len(self.fractions), len(self.nll), *([] if self.sizes is None else [len(self.sizes)])]
+        if len(set(counts)) != 1 or not (np.diff(self.fractions) >= 0).all():
+            raise ValueError(
+                f"A curve has {counts} fractions, likelihoods and sizes, and the fractions "
+                f"{np.round(self.fractions, 3).tolist()}; expected as many of each, in rising order."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,151 @@
+"""Perturbation curves: how the answer fares as the pixels that a map puts first are taken away, or given back.
+
+The answer's tokens are held fixed. Images of one unit are scored in batches of their own, so that a unit's numbers do
+not depend on what was measured beside it. What all methods share of a sample, the image as it is, all of it replaced,
+and all of it blurred, is scored once.
+
+Source: DEX-AR, equations 23 and 24; insertion and deletion from Petsiuk et al. (RISE, BMVC 2018); the images of the
+perplexity information curve are those of the negative one (Kapishnikov et al., XRAI, ICCV 2019).
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int, UInt8
+from PIL import Image, ImageFilter
+
+from dexar_widgets import engine
+from dexar_widgets.asking import Asked
+from dexar_widgets.evaluation.configuration import Configuration, CurveKind, Fill
+from dexar_widgets.maps import upsample
+from dexar_widgets.metrics import Curve
+from dexar_widgets.perturb import frame_of
+from dexar_widgets.types import HeatMap
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["Ends", "curves", "ends", "ranking", "scored"]
+
+Picture = Callable[[], UInt8[np.ndarray, "height width 3"]]
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """What every method's curves of one sample share: the pictures at their ends, and how the answer fares on them."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    blank: UInt8[np.ndarray, "height width 3"]
+    blurred: UInt8[np.ndarray, "height width 3"]
+    log_probs: Float64[np.ndarray, "picture step"]
+    """On the image, all of it replaced, all of it blurred."""
+    sizes: tuple[int, int]
+    """Bytes of the first two as lossless WebP; 0 where nobody asked."""
+
+    @property
+    def nll(self) -> Float64[np.ndarray, "3"]:
+        """Mean over the answer's tokens, in nats."""
+        return np.asarray(-self.log_probs.mean(1))
+
+
+def ends(asked: Asked, configuration: Configuration) -> Ends:
+    """Score what is shared."""
+    image = asked.example.image
+    blank = np.broadcast_to(_colour(asked.vlm, image, configuration.fill), image.shape)
+    radius = configuration.blur * max(image.shape[:2]) / 224
+    blurred = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    seen = frame_of(asked.request.layout.grids[0].box, image.shape[1::-1])[..., None]
+    blank, blurred = (np.where(seen, one, image).astype(np.uint8) for one in (blank, blurred))
+    pictures = [lambda: image, lambda: blank, lambda: blurred]
+    sizes = (_bytes(asked, image), _bytes(asked, blank)) if "sizes" in configuration.needs else (0, 0)
+    return Ends(image, blank, blurred, scored(asked, pictures, configuration.batch_size), sizes)
+
+
+def _colour(vlm: "VLM", image: UInt8[np.ndarray, "height width 3"], fill: Fill) -> UInt8[np.ndarray, "3"]:
+    if fill == "image":
+        mean = image.mean((0, 1))
+    elif fill == "processor":
+        mean = 255 * np.asarray(vlm.processor.image_processor.image_mean, float)
+    else:
+        mean = np.array(IMAGENET_MEAN)
+    return np.asarray(mean.round(), np.uint8)
+
+
+def scored(asked: Asked, pictures: Sequence[Picture], batch_size: int) -> Float64[np.ndarray, "picture step"]:
+    """The log-probability of each of the answer's tokens on each picture, in nats."""
+    vlm = asked.vlm
+
+    def variants(numbers: Sequence[int]) -> "Tensor":
+        return engine.pixels_of(vlm, asked.example.prompt, [pictures[number]() for number in numbers])
+
+    with engine.enough_memory(vlm, "A perturbation curve", "lower batch_size"):
+        found = engine.score_variants(
+            vlm, asked.request, asked.said, variants, len(pictures), steps=asked.steps, batch_size=batch_size
+        )
+    return found.astype(float)
+
+
+def ranking(heat: HeatMap, key: str) -> Int[np.ndarray, " pixel"]:
+    """The pixels that the model sees, highest first, as places in the image read row by row.
+
+    Pixels of equal value, as most of a rectified map is, stand in an order drawn from ``key``: the same for every
+    method, so that none gains by where in the image its zeros are.
+    """
+    values = upsample(heat).values.ravel()
+    seen = np.flatnonzero(frame_of(heat.grid.box, heat.grid.image_size))
+    seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
+    shuffled = np.random.default_rng(seed).permutation(seen)
+    return shuffled[np.argsort(-values[shuffled], kind="stable")]
+
+
+def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configuration, key: str) -> dict[CurveKind, Curve]:
+    """The curves of one map."""
+    order = ranking(heat, key)
+    fractions = np.arange(configuration.levels + 1) / configuration.levels
+    counts = np.round(fractions * len(order)).astype(int)[1:-1]
+    makers = {kind: _pictures(kind, order, counts, shared) for kind in configuration.curves}
+    inner = scored(asked, [picture for made in makers.values() for picture in made], configuration.batch_size)
+    whole, blank, blurred = shared.nll
+    first_last = {"positive": (whole, blank), "negative": (whole, blank), "insertion": (blurred, whole)}
+    found: dict[CurveKind, Curve] = {}
+    for kind, rows in zip(makers, np.split(-inner.mean(1), len(makers)), strict=True):
+        first, last = first_last[kind]
+        sizes = None
+        if kind == "negative" and "sizes" in configuration.needs:
+            between = [_bytes(asked, one()) for one in makers[kind]]
+            sizes = np.array([shared.sizes[0], *between, shared.sizes[1]], np.int64)
+        found[kind] = Curve(fractions, np.array([first, *rows, last]), sizes)
+    return found
+
+
+def _pictures(
+    kind: CurveKind, order: Int[np.ndarray, " pixel"], counts: Int[np.ndarray, " level"], shared: Ends
+) -> list[Picture]:
+    """The pictures between a curve's ends, each made when it is asked for."""
+
+    def picture(count: int) -> UInt8[np.ndarray, "height width 3"]:
+        base, source = (shared.blurred, shared.image) if kind == "insertion" else (shared.image, shared.blank)
+        made = base.reshape(-1, 3).copy()
+        chosen = order[len(order) - count :] if kind == "negative" else order[:count]
+        made[chosen] = source.reshape(-1, 3)[chosen]
+        return made.reshape(base.shape)
+
+    return [partial(picture, int(count)) for count in counts]
+
+
+def _bytes(asked: Asked, image: UInt8[np.ndarray, "height width 3"]) -> int:
+    """Of the picture as lossless WebP, no larger than the model sees it: its information, as XRAI counts it."""
+    side = max(asked.request.inputs["pixel_values"].shape[-2:])
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((side, side), Image.Resampling.BOX)
+    picture.save(buffer, "WEBP", lossless=True, quality=100)
+    return buffer.tell()

@@ -1,0 +1,162 @@
+"""One worker: a model in memory, and samples one after the other, each made into records of its units.
+
+A record is a function of the configuration and the sample: whoever makes it, and whenever, it is the same, but for what
+it took. A sample that is broken, and a method that fails on it, are records with their reason.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import dexar_widgets as dx
+from dexar_widgets import engine
+from dexar_widgets.asking import Asked, ask
+from dexar_widgets.attribution import Attribution
+from dexar_widgets.attributions import options_of, run
+from dexar_widgets.evaluation import curves
+from dexar_widgets.evaluation.cases import Judged, cases
+from dexar_widgets.evaluation.configuration import CURVES, Configuration, CurveKind, Variant
+from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
+from dexar_widgets.metrics import Curve, Score
+from dexar_widgets.plugins import get
+
+if TYPE_CHECKING:
+    from dexar_widgets.vlm import VLM
+
+__all__ = ["Worker"]
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Took:
+    """Seconds by stage, passes and memory of one unit."""
+
+    seconds_answer: float
+    seconds_shared: float
+    seconds_own: float
+    seconds_curves: float
+    forwards: int
+    backwards: int
+    peak_bytes: int | None
+
+
+class Worker:
+    """Loads a model once; `records` can be called for any samples in any order."""
+
+    def __init__(self, configuration: Configuration, dataset: Dataset, model: str) -> None:
+        self.configuration, self.dataset, self.model = configuration, dataset, model
+        torch.set_num_threads(configuration.threads)
+        self.vlm: VLM = dx.load(model, device=configuration.device, dtype=configuration.dtype)
+        self._first = frozenset(dataset.ids[: configuration.randomised])
+
+    def records(self, id_: str) -> list[Record]:
+        """The records of one sample, one per variant, in the configuration's order; never raises for a bad sample."""
+        try:
+            sample = self.dataset.load(id_)
+            asked = self._asked(sample)
+        except (BrokenSampleError, ValueError, OSError) as error:
+            return [self._failed(id_, variant, "broken", error) for variant in self.configuration.variants]
+        return list(self._measured(sample, asked))
+
+    def _asked(self, sample: Sample) -> Asked:
+        """The sample's answer, given or generated."""
+        with engine.enough_memory(self.vlm, "The answer", "load the model in a smaller data type"):
+            return ask(
+                self.vlm, sample.image, sample.prompt, answer=sample.answer, steps=None, on_word=None,
+                decoding=engine.Decoding(),
+            )  # fmt: skip
+
+    def _measured(self, sample: Sample, asked: Asked) -> Iterator[Record]:
+        configuration = self.configuration
+        if not asked.steps:
+            error = BrokenSampleError(f"The answer to {sample.id} is empty.")
+            yield from (self._failed(sample.id, variant, "broken", error) for variant in configuration.variants)
+            return
+        judged = Judged(asked, sample, configuration, among_first=sample.id in self._first)
+        wanted = {variant.name: options_of(variant.method, variant.options) for variant in configuration.variants}
+        ran = run(asked, wanted, methods={variant.name: variant.method for variant in configuration.variants})
+        for variant in configuration.variants:
+            if variant.name in ran.failed:
+                yield self._failed(sample.id, variant, "failed", ran.failed[variant.name])
+            else:
+                yield self._record(sample, variant, ran.found[variant.name], judged)
+
+    def _record(self, sample: Sample, variant: Variant, found: Attribution, judged: Judged) -> Record:
+        started = time.perf_counter()
+        key = f"{self.configuration.seed} {sample.id}"
+        heat = found.sequence_map()
+        drawn: Mapping[CurveKind, Curve] = {}
+        if judged.ends is not None:
+            drawn = curves.curves(judged.asked, heat, judged.ends, self.configuration, key)
+        seconds = time.perf_counter() - started
+        scores = [
+            _score(get("metrics", name).measure(case), view, target)
+            for name in self.configuration.metrics
+            for view, target, case in cases(found, judged, drawn, get("metrics", name).NEEDS)
+        ]
+        inner = sum(len(curve.fractions) - 2 for curve in drawn.values())
+        took = _Took(
+            found.cost.answer, found.cost.shared, found.cost.own, round(seconds, 6),
+            found.cost.forwards + inner, found.cost.backwards, found.cost.peak_bytes,
+        )  # fmt: skip
+        rows: Record = {kind: drawn[kind].nll.tolist() if kind in drawn else [] for kind in CURVES}
+        return (
+            rows
+            | self._told(sample.id, variant, "ok", "", dict(sample.facts))
+            | {
+                "answer": found.generation.text,
+                "ids": found.generation.ids.tolist(),
+                "log_probs": [float(value) for value in found.generation.log_probs],
+                "rows": found.grid.rows,
+                "cols": found.grid.cols,
+                "map": heat.values.ravel().tolist(),
+                "weights": found.weights.astype(float).tolist(),
+                "energies": judged.energies(found).tolist(),
+                "levels": [] if not drawn else next(iter(drawn.values())).fractions.tolist(),
+                "sizes": [] if "negative" not in drawn else np.asarray(drawn["negative"].sizes).tolist(),
+                "scores": scores,
+                "costs": vars(took) | {"by": _by(self.vlm)},
+            }
+        )
+
+    def _failed(self, id_: str, variant: Variant, status: str, error: Exception) -> Record:
+        return self._told(id_, variant, status, f"{type(error).__name__}: {error}", {})
+
+    def _told(self, id_: str, variant: Variant, status: str, reason: str, facts: Mapping[str, str]) -> Record:
+        return {
+            "unit": self.configuration.unit(self.model, id_, variant.name),
+            "model": self.model,
+            "data": self.dataset.name,
+            "sample": id_,
+            "variant": variant.name,
+            "method": variant.method,
+            "options": json.dumps(dict(variant.options), sort_keys=True),
+            "status": status,
+            "reason": reason,
+            "facts": json.dumps(dict(facts), sort_keys=True),
+        }
+
+
+def _score(score: Score, view: str, target: str) -> dict[str, Any]:
+    parts = {name: float(value) if np.isfinite(value) else str(value) for name, value in score.parts.items()}
+    return {
+        "metric": score.name,
+        "view": view,
+        "target": target,
+        "value": score.value,
+        "status": score.status,
+        "chance": score.chance,
+        "parts": json.dumps(parts, sort_keys=True),
+    }
+
+
+def _by(vlm: "VLM") -> str:
+    """Versions and device."""
+    told = vlm.provenance()
+    return json.dumps({name: told[name] for name in ("versions", "device", "dtype", "attention")}, sort_keys=True)
