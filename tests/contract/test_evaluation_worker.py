@@ -1,0 +1,144 @@
+"""A whole evaluation on real models: every need of a metric, broken samples, processes that are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dexar_widgets as dx
+from dexar_widgets.evaluation.configuration import configuration_of, variants_of
+from dexar_widgets.evaluation.runs import evaluate
+from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
+from dexar_widgets.metrics import Case, energy_pointing_game
+
+pytestmark = pytest.mark.slow
+
+
+def sample_of(seed, objects=3):
+    scene = dx.lab.scene(31_000_000 + seed, objects=objects, prompt="Describe the image.")
+    spec = scene.spec
+    targets = tuple(
+        Target(
+            f"{index} {thing.name}",
+            scene.visible[index],
+            tuple((mark.start, mark.stop) for mark in scene.marks if mark.objects == (index,) and mark.role == "class"),
+        )
+        for index, thing in enumerate(spec.objects)
+    )
+    return Sample(
+        f"scene {seed}", scene.image, scene.prompt, scene.caption,
+        content=tuple((mark.start, mark.stop) for mark in scene.marks if mark.content),
+        targets=targets,
+        without=tuple(scene.redraw(spec.without(index)).image for index in range(len(targets))),
+        facts={"seed": str(seed)},
+    )  # fmt: skip
+
+
+class Broken(Given):
+    """The first sample cannot be read."""
+
+    def load(self, id_):
+        if id_ == self.ids[0]:
+            raise BrokenSampleError(f"{id_}: the file is cut short.")
+        return super().load(id_)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured")
+    data = Broken([sample_of(0), sample_of(1), sample_of(2, objects=1)])
+    metrics = ["energy_pointing_game", "positive_perplexity", "token_auroc", "causal_agreement", "randomisation"]
+    configuration = configuration_of(
+        data,
+        ["lab/llava", "lab/florence2"],
+        variants_of(["dexar", "attention", "random"], {}),
+        metrics,
+        levels=3,
+        randomised=2,
+    )
+    joined = evaluate(configuration, data, folder, workers=0)
+    return joined, data, {name: pd.read_parquet(path) for name, path in joined.tables.items()}
+
+
+def test_a_broken_sample_is_a_row_with_its_reason_and_no_other_is_lost(measured):
+    joined, _, tables = measured
+    assert (joined.units, joined.broken) == (2 * 3 * 3, 2 * 3)
+    broken = tables["results"][tables["results"]["status"] == "broken"]
+    assert set(broken["sample"]) == {"scene 0"}
+    assert broken["reason"].str.contains("cut short").all()
+
+
+def test_a_map_is_scored_against_each_target_by_word_and_by_answer(measured):
+    _, data, tables = measured
+    rows = tables["results"]
+    found = rows[(rows["metric"] == "energy_pointing_game") & (rows["sample"] == "scene 1")]
+    named = {target.name for target in data.load("scene 1").targets}
+    for (_, _), some in found.groupby(["model", "variant"]):
+        assert set(some[some["view"] == "word"]["target"]) == named
+        assert set(some[some["view"] == "answer"]["target"]) == {*named, "every target"}
+    # against the public verbs: the same model, answer and map
+    sample = data.load("scene 1")
+    e = dx.compare(dx.load(), sample.image, sample.prompt, answer=sample.answer, methods=["attention"])
+    heat = e.attributions["attention"].sequence_map()
+    expected = energy_pointing_game.measure(Case(heat, mask=sample.targets[0].mask)).value
+    row = found[(found["model"] == "lab/llava") & (found["variant"] == "attention") & (found["view"] == "answer")]
+    assert row.set_index("target")["value"][sample.targets[0].name] == pytest.approx(expected, rel=1e-5)
+
+
+def test_causal_agreement_and_token_scores_stand_where_they_can(measured):
+    _, _, tables = measured
+    rows = tables["results"].query("model == 'lab/llava' and status != 'broken'")
+    causal = rows[rows["metric"] == "causal_agreement"]
+    assert set(causal["sample"]) == {"scene 1"}  # one object has no rank
+    assert causal.query("variant == 'dexar'")["value"].mean() > causal.query("variant == 'random'")["value"].mean()
+    tokens = rows[rows["metric"] == "token_auroc"].set_index(["sample", "variant"])
+    assert (tokens.loc[("scene 1", "dexar"), "value"]) > 0.5
+    assert set(rows[rows["metric"] == "randomisation"]["sample"]) == {"scene 1"}  # the second of the first two
+
+
+def test_raw_curves_are_kept_so_that_every_area_can_be_taken_again(measured):
+    _, _, tables = measured
+    units = tables["units"].query("status == 'ok'")
+    scores = tables["results"].query("metric == 'positive_perplexity'").set_index("unit")["value"]
+    for unit, curve, levels in zip(units["unit"], units["positive"], units["levels"], strict=True):
+        ratio = np.exp(np.array(curve) - curve[0])
+        area = float(((ratio[1:] + ratio[:-1]) / 2 * np.diff(levels)).sum())
+        assert scores[unit] == pytest.approx(area, rel=1e-9)
+
+
+def test_costs_tell_seconds_and_passes_apart_from_results(measured):
+    _, _, tables = measured
+    costs = tables["costs"].merge(tables["units"][["unit", "status"]], on="unit").query("status == 'ok'")
+    assert (costs["seconds_curves"] > 0).all()
+    assert (costs.query("variant == 'random'")["forwards"] == 2).all()  # between the ends of one curve of three levels
+    assert json.loads(costs["by"].iloc[0])["versions"]["torch"]
+
+
+def run(folder, *more, **options):
+    command = [sys.executable, "-c", "import sys; from dexar_widgets.cli import main; sys.exit(main())", "evaluate"]
+    command += ["--data-option", "count=6", "--methods", "dexar,random", "--metrics", "energy_pointing_game,deletion"]
+    command += ["--levels", "3", "--out", str(folder), *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+
+
+def contents(folder):
+    return [(folder / f"{name}.parquet").read_bytes() for name in ("results", "units")]
+
+
+def test_killed_processes_leave_a_run_that_ends_with_the_same_bytes(tmp_path):
+    whole = run(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read().decode()
+    for seconds in (4.0, 6.0):
+        process = run(tmp_path / "cut", "--jobs", "2", start_new_session=True)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    last = run(tmp_path / "cut", "--jobs", "2")
+    assert last.wait() == 0, last.stderr.read().decode()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
