@@ -38,7 +38,7 @@ def refuse_folder(output: Path) -> None:
 
 def _pyarrow() -> None:
     try:
-        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+        import pyarrow  # noqa: F401
     except ImportError:
         raise ValueError("Parquet needs pyarrow: pip install 'dexar-widgets[eval]'; or write .csv.") from None
 
@@ -89,7 +89,7 @@ def table_bytes(rows: "pd.DataFrame", suffix: str, *, provenance: dict[str, Any]
     import json
 
     import pyarrow as pa
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(rows, preserve_index=False)
     stamp = {b"dexar_widgets": json.dumps(provenance, default=str).encode()}

@@ -29,9 +29,11 @@ __all__ = ["POINTS", "numerics", "observe_numerics"]
 
 POINTS = 128
 """Of the path that integrated gradients are judged on."""
+MORE = 1024
+"""Where so many are not enough, these tell a steep path, whose sum converges late, from a wrong one."""
 _BATCHES = {"rise": (16, 5), "integrated_gradients": (4, 3), "iia": (2, 1)}
 """Two sizes of a batch for each method that has batches."""
-_WORST = ("completeness", "repeat", "batch", "float16", "float16 kept")
+_WORST = ("completeness", "completeness, more", "repeat", "batch", "float16", "float16 kept")
 """Checks of which the worst scene is told."""
 _SMALLER: dict[str, dict[str, Any]] = {"rise": {"n_masks": 40}}
 """Few masks do to compare one batch with another."""
@@ -50,9 +52,9 @@ def observe_numerics(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number
     for name in methods:
         tell(name, "repeat", _apart(_maps(again, name), _maps(e, name)))
     if "integrated_gradients" in methods:
-        exact = dx.attribute(e, method="integrated_gradients", n_steps=POINTS)
-        tell("integrated_gradients", "completeness", exact.notes["completeness_error"])
-        tell("integrated_gradients", "completeness, 20 points", _completeness(e))
+        tell("integrated_gradients", "completeness", _completeness(e, POINTS))
+        tell("integrated_gradients", "completeness, 20 points", _completeness(e, 20))
+        tell("integrated_gradients", "completeness, more", _completeness(e, MORE))
     for name in set(methods) & set(_BATCHES):
         one, other = (
             dx.attribute(e, method=name, **{**options[name], "batch_size": size}).maps for size in _BATCHES[name]
@@ -85,8 +87,9 @@ def _gradients(vlm: "VLM", scene: Scene) -> Float[np.ndarray, "step layer head t
     return tensor.values
 
 
-def _completeness(e: Explanation) -> float:
-    return float(dx.attribute(e, method="integrated_gradients").notes["completeness_error"])
+def _completeness(e: Explanation, points: int) -> float:
+    found = dx.attribute(e, method="integrated_gradients", n_steps=points)
+    return float(found.notes["completeness_error"])
 
 
 def _maps(e: Explanation, method: str) -> Float[np.ndarray, "step row col"]:
@@ -111,6 +114,7 @@ def _alike(found: Float[np.ndarray, "step row col"], expected: Float[np.ndarray,
 _WHAT = {
     "completeness": (f"completeness error, {POINTS} points", "T15 completeness"),
     "completeness, 20 points": ("completeness error, 20 points (the default)", None),
+    "completeness, more": (f"completeness error, {MORE} points", None),
     "repeat": ("difference of the same question twice", "T15 repeat"),
     "batch": ("difference between two sizes of a batch", "T15 batch"),
     "bfloat16": ("rank correlation of bfloat16 with float32", "T15 bfloat16"),
