@@ -1,30 +1,31 @@
 """Energy pointing game: the share of a map's positive energy that lies on the mask.
 
-Source: Wang et al., "Score-CAM" (CVPR Workshops 2020), there with a bounding box; here with the mask itself. The raw
-map is enlarged bilinearly to the image, and negative values count as 0. A uniform map scores the mask's share of the
-image, or of that part of it that the model sees.
+EPG = Σ_M E ÷ Σ E. Source: Wang et al., "Score-CAM" (CVPR Workshops 2020), there with a bounding box; here with the
+mask itself. The raw map is enlarged bilinearly to the image, and negative values count as 0. A uniform map scores the
+mask's share of the pixels that count.
+
+Parts: ``on_minmaxed``, of the min–maxed map, which loses what a map has everywhere (the paper's way); ``over_area``,
+the value ÷ the mask's share (1 is chance).
 """
 
-from dataclasses import replace
-
-import numpy as np
-from jaxtyping import Bool
-
-from dexar_widgets.maps import upsample
-from dexar_widgets.metrics import Score, unusable
-from dexar_widgets.types import HeatMap
+from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics._judged import pixels_of
+from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Energy pointing game"
 HIGHER_IS_BETTER = True
+NEEDS: frozenset[Need] = frozenset({"mask"})
+WORST = 0.0
 
 
-def measure(heat: HeatMap, mask: Bool[np.ndarray, "height width"]) -> Score:
+def measure(case: Case) -> Score:
     """Σ of the positive map on the mask ÷ Σ of it."""
-    even = upsample(replace(heat, values=np.ones_like(heat.values))).values
-    status, chance = unusable(heat, mask), float(even[mask].sum() / even.sum())
-    energy = np.maximum(upsample(heat).values, 0).astype(float)
-    if status is None and not energy.any():
-        status = "zero_mass"
-    if status is not None:
-        return Score("energy_pointing_game", float("nan"), HIGHER_IS_BETTER, status, chance)
-    return Score("energy_pointing_game", float(energy[mask].sum() / energy.sum()), HIGHER_IS_BETTER, "ok", chance)
+    pixels = pixels_of(case)
+    name, chance, status = "energy_pointing_game", pixels.prevalence, pixels.energy_status
+    if status != "ok":
+        return unscored(name, status, higher_is_better=HIGHER_IS_BETTER, chance=chance)
+    value, on_minmaxed = (
+        float(energy[pixels.inside].sum() / energy.sum()) for energy in (pixels.energy, pixels.scaled)
+    )
+    parts = {"on_minmaxed": on_minmaxed, "over_area": value / chance}
+    return scored(name, value, higher_is_better=HIGHER_IS_BETTER, chance=chance, parts=parts)

@@ -165,6 +165,7 @@ def truth(scenes, names):
     import numpy as np
 
     import dexar_widgets as dx
+    from dexar_widgets.metrics import Case
     from dexar_widgets.plugins import get
 
     vlm, game = dx.load(), get("metrics", "energy_pointing_game")
@@ -176,7 +177,7 @@ def truth(scenes, names):
         for kind, steps, thing in _named(e, scene):
             mask = scene.visible[thing].astype(bool)
             for name, found in e.attributions.items():
-                score = game.measure(found.heatmap(steps), mask)
+                score = game.measure(Case(found.heatmap(steps), mask))
                 rows.setdefault((name, kind), []).append((score.value, score.chance))
     for name in names:
         cells = []

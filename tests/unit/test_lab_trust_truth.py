@@ -13,7 +13,7 @@ from dexar_widgets.lab.language import Mark
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.trust import localisation, observe, truth, words
 from dexar_widgets.maps import coverage
-from dexar_widgets.metrics import energy_pointing_game
+from dexar_widgets.metrics import Case, energy_pointing_game
 from dexar_widgets.types import Generation, Grid, Word
 from tests.unit.made import explanation_of, layout_of, tensor_of
 
@@ -152,7 +152,7 @@ def test_energy_is_the_metrics_own(explained, shown):
     for one in (heat, signed):
         found = observe.energy(one.values.astype(float), one.grid, shown.visible)
         for share, mask in zip(found.shares, shown.visible, strict=True):
-            assert share == pytest.approx(energy_pointing_game.measure(one, mask).value, rel=1e-5)
+            assert share == pytest.approx(energy_pointing_game.measure(Case(one, mask)).value, rel=1e-5)
     nothing = observe.energy(np.zeros((12, 12)), heat.grid, shown.visible)
     assert nothing.total == 0
     assert np.isnan(nothing.shares).all()
