@@ -220,24 +220,82 @@ def test_a_sound_family_holds(monkeypatch):
     assert broken(conformance.check(family(), "families")) == []
 
 
-def metric(measure, better=True):
+def metric(measure, better=True, **changes):
     module = types.ModuleType("mine", "Mine.")
-    vars(module).update(TITLE="Mine", HIGHER_IS_BETTER=better, measure=measure)
+    facts = {"TITLE": "Mine", "HIGHER_IS_BETTER": better, "NEEDS": frozenset({"mask"}), "WORST": 0.0}
+    vars(module).update(facts | {"measure": measure} | changes)
     return module
 
 
-def plain(heat, mask):
+def plain(case):
     """A share of energy that knows no reason to keep silent."""
-    value = float(np.nan_to_num(heat.values).mean()) + float(mask.mean())
+    value = float(np.nan_to_num(case.heat.values.astype(float)).mean()) + float(case.mask.mean())
     return Score("mine", value, higher_is_better=True)
 
 
+def careless_score(case):
+    case.mask[0, 0] = False
+    return GAME.measure(case)
+
+
+def on_all_pixels(case):
+    return GAME.measure(dataclasses.replace(case, ignored=None))
+
+
+def infinite(case):
+    score = GAME.measure(case)
+    return dataclasses.replace(score, parts={"odds": np.inf}) if score.status == "ok" else score
+
+
+def unlike(case):
+    return dataclasses.replace(GAME.measure(case), higher_is_better=False)
+
+
+def of_silent_steps(case):
+    if case.steps is None:
+        return Score("mine", float("nan"), True, "missing")
+    return Score("mine", float(np.nan_to_num(case.steps.weights, posinf=0)[case.steps.content].sum()), True)
+
+
 GAME = plugins.get("metrics", "energy_pointing_game")
+RANKS = "ranks what is right over chance over its opposite, on twenty cases"
+FACTS = "says what it is: TITLE, HIGHER_IS_BETTER, NEEDS, WORST"
+METRIC_FAULTS = {
+    "the wrong direction": (metric(GAME.measure, better=False), RANKS),
+    "a score of another direction": (metric(unlike), RANKS),
+    "worse than its worst": (metric(GAME.measure, WORST=0.9), RANKS),
+    "an infinite part": (metric(infinite), RANKS),
+    "a need that there is not": (metric(GAME.measure, NEEDS=frozenset({"masks"})), FACTS),
+    "needs that are no set": (metric(GAME.measure, NEEDS=None), FACTS),
+    "a bound that is no number": (metric(GAME.measure, WORST=None), FACTS),
+    "a changed case": (metric(careless_score), "gives the same twice, and leaves the case as it was"),
+    "ignored pixels that count": (metric(on_all_pixels), "takes no notice of ignored pixels' mask"),
+    "a need that is not looked for": (metric(plain), "no mask: the status missing"),
+    "a number of silent steps": (
+        metric(of_silent_steps, NEEDS=frozenset({"steps"})),
+        "zero steps: a status and no number",
+    ),
+}
 
 
 def test_a_metrics_faults_are_found():
     found = broken(conformance.check(metric(plain), "metrics"))
-    assert "ranks the oracle over noise over the inverted oracle, on twenty masks" in found
+    assert RANKS in found
     assert {"constant: a status and no number", "NaN: a status and no number"} <= set(found)
     upside_down = broken(conformance.check(metric(GAME.measure, better=False), "metrics"))
-    assert upside_down == ["ranks the oracle over noise over the inverted oracle, on twenty masks"]
+    assert upside_down == [RANKS]
+
+
+@pytest.mark.parametrize("fault", METRIC_FAULTS)
+def test_a_metrics_fault_is_found(fault):
+    module, expected = METRIC_FAULTS[fault]
+    assert expected in broken(conformance.check(module, "metrics"))
+
+
+def test_a_metric_of_the_map_alone_holds_if_it_knows_nan():
+    def spread(case):
+        if not np.isfinite(case.heat.values).all():
+            return Score("mine", float("nan"), True, "nan_input")
+        return Score("mine", float(case.heat.values.astype(float).std()), True)
+
+    assert broken(conformance.check(metric(spread, NEEDS=frozenset()), "metrics")) == []
