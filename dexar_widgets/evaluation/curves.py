@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Ends", "curves", "ends", "ranking", "scored"]
+__all__ = ["Ends", "curves", "ends", "pictures_of", "ranking", "scored"]
 
 Picture = Callable[[], UInt8[np.ndarray, "height width 3"]]
 
@@ -110,9 +110,8 @@ def ranking(heat: HeatMap, key: str) -> Int[np.ndarray, " pixel"]:
 def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configuration, key: str) -> dict[CurveKind, Curve]:
     """The curves of one map."""
     order = ranking(heat, key)
-    fractions = np.arange(configuration.levels + 1) / configuration.levels
-    counts = np.round(fractions * len(order)).astype(int)[1:-1]
-    makers = {kind: _pictures(kind, order, counts, shared) for kind in configuration.curves}
+    fractions = _counts(order, configuration.levels) / len(order)
+    makers = {kind: pictures_of(kind, order, configuration.levels, shared) for kind in configuration.curves}
     inner = scored(asked, [picture for made in makers.values() for picture in made], configuration.batch_size)
     whole, blank, blurred = shared.nll
     first_last = {"positive": (whole, blank), "negative": (whole, blank), "insertion": (blurred, whole)}
@@ -127,9 +126,12 @@ def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configurati
     return found
 
 
-def _pictures(
-    kind: CurveKind, order: Int[np.ndarray, " pixel"], counts: Int[np.ndarray, " level"], shared: Ends
-) -> list[Picture]:
+def _counts(order: Int[np.ndarray, " pixel"], levels: int) -> Int[np.ndarray, " level"]:
+    """How many pixels are changed at each level, from none to all."""
+    return np.asarray(np.round(np.arange(levels + 1) / levels * len(order)), int)
+
+
+def pictures_of(kind: CurveKind, order: Int[np.ndarray, " pixel"], levels: int, shared: Ends) -> list[Picture]:
     """The pictures between a curve's ends, each made when it is asked for."""
 
     def picture(count: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -139,7 +141,7 @@ def _pictures(
         made[chosen] = source.reshape(-1, 3)[chosen]
         return made.reshape(base.shape)
 
-    return [partial(picture, int(count)) for count in counts]
+    return [partial(picture, int(count)) for count in _counts(order, levels)[1:-1]]
 
 
 def _bytes(asked: Asked, image: UInt8[np.ndarray, "height width 3"]) -> int:
