@@ -19,7 +19,7 @@ from dexar_widgets.attributions import options_of, run
 from dexar_widgets.evaluation.configuration import Configuration, CurveKind
 from dexar_widgets.evaluation.curves import Ends, ends, scored
 from dexar_widgets.evaluation.samples import Sample, Target
-from dexar_widgets.evaluation.spans import spans_of, steps_of
+from dexar_widgets.evaluation.spans import named_by, steps_of
 from dexar_widgets.lab.trust.cascade import randomised
 from dexar_widgets.metrics import Case, Curve, Effects, Need, Steps
 from dexar_widgets.perturb import hide
@@ -57,13 +57,7 @@ class Judged:
     @cached_property
     def named(self) -> dict[str, tuple[int, ...]]:
         """The steps that name each target, where the answer names it."""
-        generation = self.asked.said.generation
-        found = {}
-        for target in self.sample.targets:
-            spans = target.spans or spans_of(generation.text, target.name)
-            if steps := steps_of(generation, spans):
-                found[target.name] = steps
-        return found
+        return named_by(self.asked.said.generation, self.sample.targets)
 
     @cached_property
     def effects(self) -> Float64[np.ndarray, "target step"]:
@@ -77,7 +71,7 @@ class Judged:
     @cached_property
     def randomised_maps(self) -> Mapping[str, tuple[HeatMap, ...]]:
         """By variant, the maps of this answer as ever more of the model is made random."""
-        asked, variants = self.asked, self.configuration.variants
+        asked, variants = self.asked, self.configuration.methods
         wanted = {variant.name: options_of(variant.method, variant.options) for variant in variants}
         found: dict[str, list[HeatMap]] = {variant.name: [] for variant in variants}
         for _, changed in randomised(asked.vlm, seed=self.configuration.seed):
@@ -155,5 +149,5 @@ def _causal(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Cas
 
 
 def _randomised(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Case]]:
-    if judged.among_first:
+    if judged.among_first and found.method in judged.randomised_maps:
         yield "answer", "", Case(found.sequence_map(), randomised=judged.randomised_maps[found.method])

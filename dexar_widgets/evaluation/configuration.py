@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from dexar_widgets import plugins
 from dexar_widgets.attributions import options_of
+from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.metrics import Need
 
@@ -77,7 +78,7 @@ class Configuration:
         named = [variant.name for variant in self.variants]
         if len(set(named)) < len(named):
             raise ValueError(f"Two methods are called {max(named, key=named.count)!r}; give them names of their own.")
-        for variant in self.variants:
+        for variant in self.methods:
             options_of(variant.method, variant.options)
         for metric in self.metrics:
             plugins.get("metrics", metric)
@@ -96,6 +97,11 @@ class Configuration:
     def unit(self, model: str, sample: str, variant: str) -> str:
         """The id of one unit of work; the same for the same configuration, whoever does it."""
         return _hash([self.fingerprint, model, sample, variant])
+
+    @property
+    def methods(self) -> tuple[Variant, ...]:
+        """The variants that look at the model; the others are made of the masks."""
+        return tuple(variant for variant in self.variants if variant.method not in ORACLES)
 
     @property
     def needs(self) -> frozenset[Need]:

@@ -1,11 +1,12 @@
 """Between an answer's characters and its tokens."""
 
+import re
 from collections.abc import Iterable
 
-from dexar_widgets.evaluation.samples import Span
+from dexar_widgets.evaluation.samples import Span, Target
 from dexar_widgets.types import Generation
 
-__all__ = ["spans_of", "steps_of"]
+__all__ = ["named_by", "spans_of", "steps_of"]
 
 
 def steps_of(generation: Generation, spans: Iterable[Span]) -> tuple[int, ...]:
@@ -37,9 +38,16 @@ def _places(generation: Generation) -> list[Span]:
     return found
 
 
+def named_by(generation: Generation, targets: Iterable[Target]) -> dict[str, tuple[int, ...]]:
+    """By target the steps that name it: its spans, else wherever its name stands; targets without any are left out."""
+    found = {}
+    for target in targets:
+        if steps := steps_of(generation, target.spans or spans_of(generation.text, target.name)):
+            found[target.name] = steps
+    return found
+
+
 def spans_of(text: str, name: str) -> tuple[Span, ...]:
     """Where a name stands in a text as a word, in whatever case; a plural -s may follow."""
-    import re
-
     found = re.finditer(rf"(?<!\w){re.escape(name)}s?(?!\w)", text, re.IGNORECASE)
     return tuple(match.span() for match in found)

@@ -21,6 +21,7 @@ from dexar_widgets.attributions import options_of, run
 from dexar_widgets.evaluation import curves
 from dexar_widgets.evaluation.cases import Judged, cases
 from dexar_widgets.evaluation.configuration import CURVES, Configuration, CurveKind, Variant
+from dexar_widgets.evaluation.oracles import ORACLES, oracle
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 from dexar_widgets.metrics import Curve, Score
 from dexar_widgets.plugins import get
@@ -79,13 +80,18 @@ class Worker:
             yield from (self._failed(sample.id, variant, "broken", error) for variant in configuration.variants)
             return
         judged = Judged(asked, sample, configuration, among_first=sample.id in self._first)
-        wanted = {variant.name: options_of(variant.method, variant.options) for variant in configuration.variants}
-        ran = run(asked, wanted, methods={variant.name: variant.method for variant in configuration.variants})
+        wanted = {variant.name: options_of(variant.method, variant.options) for variant in configuration.methods}
+        ran = run(asked, wanted, methods={variant.name: variant.method for variant in configuration.methods})
         for variant in configuration.variants:
-            if variant.name in ran.failed:
-                yield self._failed(sample.id, variant, "failed", ran.failed[variant.name])
+            if variant.method in ORACLES:
+                found = oracle(asked, sample, variant.method)
             else:
-                yield self._record(sample, variant, ran.found[variant.name], judged)
+                found = ran.found.get(variant.name)
+            if found is not None:
+                yield self._record(sample, variant, found, judged)
+            else:
+                reason = ran.failed.get(variant.name) or BrokenSampleError("There is no mask to make a map of.")
+                yield self._failed(sample.id, variant, "failed", reason)
 
     def _record(self, sample: Sample, variant: Variant, found: Attribution, judged: Judged) -> Record:
         started = time.perf_counter()

@@ -102,6 +102,33 @@ def test_causal_agreement_and_token_scores_stand_where_they_can(measured):
     assert set(rows[rows["metric"] == "randomisation"]["sample"]) == {"scene 1"}  # the second of the first two
 
 
+def test_maps_of_the_masks_bound_every_order(tmp_path):
+    data = Given([sample_of(1), sample_of(3)])
+    metrics = ["energy_pointing_game", "iou", "perplexity_gap", "token_auroc", "token_energy"]
+    variants = variants_of(["oracle", "random", "inverted_oracle"], {})
+    joined = evaluate(configuration_of(data, ["lab/llava"], variants, metrics, levels=4), data, tmp_path, workers=0)
+    assert joined.broken == 0
+    rows = pd.read_parquet(joined.tables["results"])
+    means = rows.groupby(["metric", "view", "variant"])["value"].mean().unstack()
+    for (metric, _), one in means.iterrows():
+        if metric != "token_auroc":  # of equal weights there is none
+            assert one["oracle"] > one["random"] > one["inverted_oracle"], metric
+    assert means.loc[("token_auroc", "answer"), ["oracle", "inverted_oracle"]].tolist() == pytest.approx([1, 0])
+    assert means.loc[("perplexity_gap", "answer"), "inverted_oracle"] < 0
+
+
+def test_a_map_of_masks_needs_masks(tmp_path):
+    image = dx.lab.scene(5).image
+    data = Given([Sample("bare", image, "Describe the image.", "The image shows a red cat.")])
+    joined = evaluate(
+        configuration_of(data, ["lab/llava"], variants_of(["random", "oracle"], {}), ["energy_pointing_game"]),
+        data, tmp_path, workers=0,
+    )  # fmt: skip
+    units = pd.read_parquet(joined.tables["units"]).set_index("variant")
+    assert units["status"].to_dict() == {"random": "ok", "oracle": "failed"}
+    assert "no mask" in units.loc["oracle", "reason"]
+
+
 def test_raw_curves_are_kept_so_that_every_area_can_be_taken_again(measured):
     _, _, tables = measured
     units = tables["units"].query("status == 'ok'")
