@@ -133,13 +133,12 @@ def _counts(order: Int[np.ndarray, " pixel"], levels: int) -> Int[np.ndarray, " 
 
 def pictures_of(kind: CurveKind, order: Int[np.ndarray, " pixel"], levels: int, shared: Ends) -> list[Picture]:
     """The pictures between a curve's ends, each made when it is asked for."""
+    base, source = (shared.blurred, shared.image) if kind == "insertion" else (shared.image, shared.blank)
+    places = np.full(base.shape[:2], len(order))
+    places.ravel()[order[::-1] if kind == "negative" else order] = np.arange(len(order))
 
     def picture(count: int) -> UInt8[np.ndarray, "height width 3"]:
-        base, source = (shared.blurred, shared.image) if kind == "insertion" else (shared.image, shared.blank)
-        made = base.reshape(-1, 3).copy()
-        chosen = order[len(order) - count :] if kind == "negative" else order[:count]
-        made[chosen] = source.reshape(-1, 3)[chosen]
-        return made.reshape(base.shape)
+        return np.where((places < count)[..., None], source, base)
 
     return [partial(picture, int(count)) for count in _counts(order, levels)[1:-1]]
 
