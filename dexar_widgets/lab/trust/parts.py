@@ -11,6 +11,7 @@ from dexar_widgets.lab.trust import (
     cascade,
     closed,
     complexity,
+    fills,
     filters,
     localisation,
     numerics,
@@ -176,6 +177,7 @@ _ALONE = (
         "failure cases", ("failures",), 13, tales.tale, tales.observe_tales, _each(tales.tales),
         lambda plan: 7 * max(1, plan.scenes // 20), chunk=35,
     ),
+    Part("fills", ("T13",), 14, scene, fills.observe_fills, _each(fills.fills), _part_of(1, 5), chunk=25),
 )  # fmt: skip
 """What is asked of DEX-AR, of few methods, or of slow ones in a way of their own."""
 _SHARED = (

@@ -31,6 +31,8 @@ INTRODUCTIONS = {
     "decoy": "A planted decoy: the colour told is that of a swatch in the corner.",
     "T11": "Randomisation: weights drawn anew from the last layer to the first, and a model trained on other scenes' "
     "words. Chance is the |ρ| of a method's maps of two scenes on the trained model.",
+    "T13": "Filling against removal: perturbation metrics fill pixels; here the object can really be removed. Words of "
+    "a class or a colour, each against every object.",
     "T15": "Arithmetic: completeness, repeats, batches, precision.",
     "filters": "The head filter by the object's size, and for words that name the background.",
     "reasons": "Where DEX-AR loses: depth, head filter, text set, norms of the values, energy that is not attended.",
