@@ -1,9 +1,8 @@
-"""What each method costs, alone and in one comparison, and the share of its map that lies on what the word names.
+"""What each method costs, alone and in one comparison.
 
     python -m tests.benchmarks.methods                 270 M parameters, CPU, two threads, float32, T = 20
     python -m tests.benchmarks.methods --shape lab     the embedded model, one thread, T as it answers
     python -m tests.benchmarks.methods --device cuda   LLaVA-1.5-7B's shape, bfloat16
-    python -m tests.benchmarks.methods --truth 100     maps against masks, on so many scenes of the lab
     python -m tests.benchmarks.methods --smoke         seconds; shows that everything runs
 
 Every method is measured in a process of its own, its ``generate`` included, so that its peak memory is its own. The
@@ -29,9 +28,7 @@ PAPER = {
     "integrated_gradients": 8.2, "rise": 11.8, "iia": 15.3,
 }  # fmt: skip
 SMOKE = {"rise": {"n_masks": 4}, "integrated_gradients": {"n_steps": 2}, "iia": {"n_images": 2, "n_attentions": 2}}
-JUDGED = ("dexar", "dexar_use", "attention", "attn_grad", "rollout", "chefer_cam", "grad_cam", "tam")
 SLACK = 0.1
-FRESH = 2_000_000  # a scene's seed that neither training nor the model's own evaluation has used
 SLOW = ("chefer_cam", "integrated_gradients", "rise", "iia")
 
 
@@ -160,51 +157,6 @@ def by_turns(shape, tokens, repeats, **how):
     return medians | {"dexar ÷ attention": statistics.median(ratios), "pairs": repeats}
 
 
-def truth(scenes, names):
-    """The share of positive energy on the object that a word names, by kind of word, and what chance has."""
-    import numpy as np
-
-    import dexar_widgets as dx
-    from dexar_widgets.metrics import Case
-    from dexar_widgets.plugins import get
-
-    vlm, game = dx.load(), get("metrics", "energy_pointing_game")
-    print(f"lab/llava, scenes {FRESH} to {FRESH + scenes - 1}, true captions given; mean share ± 95 % interval")
-    rows = {}
-    for seed in range(FRESH, FRESH + scenes):
-        scene = dx.lab.scene(seed)
-        e = dx.compare(vlm, scene.image, scene.prompt, answer=scene.caption, methods=names, keep="summary")
-        for kind, steps, thing in _named(e, scene):
-            mask = scene.visible[thing].astype(bool)
-            for name, found in e.attributions.items():
-                score = game.measure(Case(found.heatmap(steps), mask))
-                rows.setdefault((name, kind), []).append((score.value, score.chance))
-    for name in names:
-        cells = []
-        for kind in ("class", "colour"):
-            values, chance = np.array(rows[name, kind]).T
-            known = values[np.isfinite(values)]
-            half = 1.96 * known.std() / np.sqrt(len(known))
-            empty = f", {len(values) - len(known)} empty" if len(known) < len(values) else ""
-            cells.append(
-                f"{kind} {known.mean():.3f} ± {half:.3f} (n = {len(known)}{empty}; chance {chance.mean():.3f})"
-            )
-        print(f"{name:12}", "  ".join(cells))
-
-
-def _named(e, scene):
-    """(kind, steps, object) for every word of the caption that names a class or a colour, left to right."""
-    words = [(word.text.strip(" .,"), list(word.steps)) for word in e.generation.words]
-    at = 0
-    for index, thing in enumerate(scene.spec.objects):
-        for kind, wanted in (("colour", thing.colour), ("class", thing.name)):
-            place = next((i for i in range(at, len(words)) if words[i][0] == wanted), None)
-            if place is None:
-                break
-            at = place + 1
-            yield kind, words[place][1], index
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -213,7 +165,6 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="of the quick methods; slow ones run once")
     parser.add_argument("--only", default="", help="methods whose name holds this")
-    parser.add_argument("--truth", type=int, default=0, help="maps against masks on so many scenes")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--line", help=argparse.SUPPRESS)
@@ -233,14 +184,11 @@ def main():
         "smoke": arguments.smoke,
     }
     print(_machine(common), f"{common['shape']}, T = {common['tokens']}", sep="\n")
-    if arguments.truth:
-        truth(arguments.truth, [*JUDGED, "random"])
-    else:
-        found, held = costs(arguments, common)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(found, indent=1))
-        if not held and not arguments.smoke:  # seconds of a smoke test say nothing
-            raise SystemExit("A limit is exceeded.")
+    found, held = costs(arguments, common)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1))
+    if not held and not arguments.smoke:  # seconds of a smoke test say nothing
+        raise SystemExit("A limit is exceeded.")
 
 
 if __name__ == "__main__":
