@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,6 +12,7 @@ from dexar_widgets.cli import choices
 from dexar_widgets.cli.terminal import line, notices, progress
 
 if TYPE_CHECKING:
+    from dexar_widgets.evaluation.engines import Kind
     from dexar_widgets.evaluation.runs import Plan
     from dexar_widgets.evaluation.store import Joined
 
@@ -28,13 +30,36 @@ Settings = Annotated[
 ]
 Metrics = Annotated[str | None, typer.Option(help="Names with commas between. Default: every metric there is.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the data set's first samples.", show_default=False)]
-Part = Annotated[str, typer.Option(help="i/N: only the samples of one of N shards, for a cluster's array of jobs.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes on this machine, each with the model in memory.")]
+Part = Annotated[str, typer.Option(help="i/N: only the samples of one of N shards, for an array of jobs (--slurm).")]
+Engine = Annotated[
+    str, typer.Option(help="local: this machine. ray: a Ray cluster (pip install 'dexar-widgets[ray]').")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of the Ray cluster, or auto. Default: RAY_ADDRESS; else one is started for the run.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Workers, each with the model in memory. Default: 1; on a cluster one per GPU, or as CPUs allow.",
+        show_default=False,
+    ),
+]  # fmt: skip
 Threads = Annotated[int, typer.Option(min=1, help="Threads of arithmetic in each process.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Changed images in one pass.")]
 Levels = Annotated[int, typer.Option(min=2, help="Steps of the perturbation curves.")]
 Randomised = Annotated[int, typer.Option(min=0, help="Samples that the randomisation check looks at.")]
 Seed = Annotated[int, typer.Option(help="Orders pixels of equal value, and draws random weights.")]
+Slurm = Annotated[
+    bool,
+    typer.Option(
+        "--slurm", callback=lambda value: _slurm(wanted=value), is_eager=True,
+        help="Print a script that runs shards as SLURM's jobs, and do nothing.",
+    ),
+]  # fmt: skip
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what there is to do, and do nothing.")]
 
 
@@ -54,7 +79,9 @@ def evaluate(
     metrics: Metrics = None,
     limit: Limit = None,
     shard: Part = "0/1",
-    jobs: Jobs = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    jobs: Jobs = None,
     threads: Threads = 1,
     batch_size: BatchSize = 16,
     levels: Levels = 10,
@@ -63,6 +90,7 @@ def evaluate(
     device: choices.Device = None,
     dtype: choices.Dtype = None,
     dry_run: DryRun = False,
+    slurm: Slurm = False,  # noqa: ARG001 (answered before anything is asked for)
     as_json: choices.AsJson = False,
 ) -> None:
     """Measure methods on samples, and write results.parquet, units.parquet (raw curves) and costs.parquet.
@@ -72,8 +100,8 @@ def evaluate(
     Example: `dexar evaluate --data lab --limit 20 --methods dexar,attention,random --out results`
     """
     from dexar_widgets.attributions import every_method
+    from dexar_widgets.evaluation import cluster, runs
     from dexar_widgets.evaluation import data as datasets
-    from dexar_widgets.evaluation import runs
     from dexar_widgets.evaluation.configuration import configuration_of, variants_of
     from dexar_widgets.plugins import names
 
@@ -97,18 +125,32 @@ def evaluate(
     if dry_run:
         _plan(runs.plan(configuration, dataset, limit=limit, shard=part, out=out), as_json=as_json)
         return
-    with progress(quiet=as_json) as bar:
-        task = bar.add_task("begins", total=None)
-        joined = runs.evaluate(
-            configuration,
-            dataset,
-            out,
-            limit=limit,
-            shard=part,
-            workers=jobs,
-            tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
-        )
+    if engine == "ray":
+        cluster.quiet()
+    try:
+        with progress(quiet=as_json) as bar:
+            task = bar.add_task("begins", total=None)
+            joined = runs.evaluate(
+                configuration,
+                dataset,
+                out,
+                limit=limit,
+                shard=part,
+                engine=cast("Kind", engine),
+                workers=jobs,
+                address=address,
+                tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
+            )
+    except runs.LostWorkersError as error:
+        notices([str(error)])
+        raise typer.Exit(1) from None
     _tell(joined, as_json=as_json)
+
+
+def _slurm(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(resources.files("dexar_widgets.evaluation").joinpath("slurm.sh").read_text("utf-8"), nl=False)
+        raise typer.Exit
 
 
 def _plan(plan: "Plan", *, as_json: bool) -> None:
@@ -121,9 +163,9 @@ def _plan(plan: "Plan", *, as_json: bool) -> None:
 
 
 def _tell(joined: "Joined", *, as_json: bool) -> None:
-    told: dict[str, Any] = {"units": joined.units, "without_result": joined.broken}
-    told |= {name: str(path) for name, path in joined.tables.items()}
     if as_json:
+        tables = {name: str(path) for name, path in joined.tables.items()}
+        told = {"units": joined.units, "without_result": joined.broken, "tables": tables}
         typer.echo(json.dumps(told))
     else:
         line("units", f"{joined.units}, {joined.broken} without a result")

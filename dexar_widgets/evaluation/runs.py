@@ -1,25 +1,23 @@
-"""Carry out an evaluation: in this process, in several, or one shard of it. Whatever is done is on disk.
+"""Carry out an evaluation, or one shard of it, with any engine. Whatever is done is on disk.
 
 A shard is a part of the samples, chosen by their ids alone: it does not matter who takes which, in what order, or how
-often. Work that is there is not done again.
+often. Work that is there is not done again. Only the process that was called writes, a few samples in one part.
 """
 
 import hashlib
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
+from dexar_widgets.evaluation import engines
 from dexar_widgets.evaluation.configuration import Configuration
+from dexar_widgets.evaluation.engines import LostWorkersError, Records, Task
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.evaluation.store import Joined, Store
 
-__all__ = ["Plan", "Shard", "evaluate", "plan", "shard_of"]
+__all__ = ["LostWorkersError", "Plan", "Shard", "evaluate", "plan", "shard_of"]
 
 Tell = Callable[[int, int, str], None]
 _PER_PART = 32
@@ -74,7 +72,9 @@ def evaluate(
     *,
     limit: int | None = None,
     shard: Shard = Shard(),
-    workers: int = 1,
+    engine: engines.Kind = "local",
+    workers: int | None = None,
+    address: str | None = None,
     tell: Tell = lambda _done, _all, _text: None,
 ) -> Joined:
     """Measure every unit that is not there yet, and join the results.
@@ -87,15 +87,22 @@ def evaluate(
         Only the data set's first samples.
     shard
         Only these of them.
+    engine
+        Processes of this machine, or a Ray cluster.
     workers
-        Processes, each with the model in memory; 0 works in this process.
+        Processes, each with the model in memory; 0 works in this process. None: one, or as many as the cluster has
+        room for.
+    address
+        The cluster's. None: RAY_ADDRESS, or the one that this machine belongs to, or one that is started for the run.
     tell
         Told of samples done, of how many, and of which came last.
 
     Raises
     ------
     ValueError
-        For a folder that cannot be used.
+        For a folder that cannot be used, or a cluster that is not there.
+    LostWorkersError
+        For samples that end their worker again and again; all others are measured and joined.
     OSError
         Where results cannot be written, as on a full disk; what was written stays.
     """
@@ -103,13 +110,17 @@ def evaluate(
     tasks = open_tasks(configuration, dataset, store, limit, shard)
     every = sum(1 for _ in _samples(dataset, limit, shard)) * len(configuration.models)
     tell(every - len(tasks), every, "begins")
-    for number, task in enumerate(_work(configuration, dataset, out, tasks, workers), every - len(tasks) + 1):
-        tell(number, every, f"{task[0]}, {task[1]}")
+    if not tasks:
+        return store.join()
+    try:
+        with engines.opened(engine, configuration, dataset, workers, address) as opened, _parts(store) as write:
+            for number, (task, records) in enumerate(engines.persistent(opened, tasks), every - len(tasks) + 1):
+                write(records)
+                tell(number, every, f"{task[0]}, {task[1]}")
+    except LostWorkersError:
+        store.join()
+        raise
     return store.join()
-
-
-Task = tuple[str, str]
-"""A model and a sample."""
 
 
 def _samples(dataset: Dataset, limit: int | None, shard: Shard) -> Iterable[str]:
@@ -129,70 +140,29 @@ def open_tasks(
     ]
 
 
-def _work(
-    configuration: Configuration, dataset: Dataset, out: Path, tasks: Sequence[Task], workers: int
-) -> Iterator[Task]:
-    if workers == 0:
-        yield from measure(configuration, dataset, out, tasks)
-        return
-    chunks = (
-        [tasks[place::workers] for place in range(workers)] if len(tasks) >= workers else [[task] for task in tasks]
-    )
-    context = get_context("spawn")
-    with _threads(configuration.threads), context.Manager() as manager:
-        told: Any = manager.Queue()
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures = [pool.submit(_measure_told, configuration, dataset, out, chunk, told) for chunk in chunks]
-            left = len(tasks)
-            while left:
-                if not told.empty():
-                    left -= 1
-                    yield told.get()
-                elif all(future.done() for future in futures) and told.empty():
-                    break
-                else:
-                    time.sleep(0.02)
-            for future in as_completed(futures):
-                future.result()
-
-
-def _measure_told(configuration: Configuration, dataset: Dataset, out: Path, tasks: Sequence[Task], told: Any) -> None:
-    for task in measure(configuration, dataset, out, tasks):
-        told.put(task)
-
-
-def measure(configuration: Configuration, dataset: Dataset, out: Path, tasks: Sequence[Task]) -> Iterator[Task]:
-    """Measure some tasks and write them, in parts of a few samples; each is told when it is measured."""
-    from dexar_widgets.evaluation.worker import Worker
-
-    store, worker, held = Store(out, configuration), None, []
-    written = time.monotonic()
-    try:
-        for model, id_ in tasks:
-            if worker is None or worker.model != model:
-                worker = Worker(configuration, dataset, model)
-            held += worker.records(id_)
-            yield model, id_
-            if len(held) >= _PER_PART * len(configuration.variants) or time.monotonic() - written > _SECONDS_PER_PART:
-                store.add(held)
-                held, written = [], time.monotonic()
-    finally:
-        if held:
-            store.add(held)
-
-
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Processes begin with so many threads of arithmetic."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(count)
+def _parts(store: Store) -> Iterator[Callable[[Records], None]]:
+    """Writes records of samples, several in one part; the last part when the block is left, however that is."""
+    held: list[Records] = []
+    written = time.monotonic()
+
+    def flush() -> None:
+        some = [record for records in held for record in records]
+        held.clear()  # where they cannot be written, the second try in the end would fail alike
+        if some:
+            store.add(some)
+
+    def write(records: Records) -> None:
+        nonlocal written
+        held.append(records)
+        if len(held) >= _PER_PART or time.monotonic() - written > _SECONDS_PER_PART:
+            flush()
+            written = time.monotonic()
+
     try:
-        yield
+        yield write
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        flush()
 
 
 def plan(

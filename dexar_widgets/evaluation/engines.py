@@ -1,0 +1,184 @@
+"""Who measures: this process, several of this machine, or a Ray cluster; the records come back to the caller.
+
+An engine may lose tasks with a process or a machine. `persistent` gives them to it once more and, those that were at
+work at both times, alone: a task that ends whoever measures it is known by name in the end, and takes no other with it.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from dexar_widgets.evaluation.configuration import Configuration
+from dexar_widgets.evaluation.samples import Dataset
+
+if TYPE_CHECKING:
+    from dexar_widgets.evaluation.worker import Worker
+
+__all__ = ["Bench", "Engine", "Kind", "LostWorkersError", "Measured", "Records", "Task", "opened", "persistent"]
+
+Kind = Literal["local", "ray"]
+Task = tuple[str, str]
+"""A model and a sample."""
+Records = Sequence[Mapping[str, Any]]
+Measured = Iterator[tuple[Task, Records]]
+_BARREN = 5  # rounds in a row in which nothing at all is measured, before giving up
+_NAMED = 3
+
+
+class LostWorkersError(RuntimeError):
+    """Some tasks ended every worker that measured them; what others there are is measured."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Measures tasks, in any order; those that are lost with their worker do not come back.
+
+    ``at_once``: how many it has in hand at any time, the first of those that are open.
+    """
+
+    measure: Callable[[Sequence[Task]], Measured]
+    at_once: int
+
+
+@contextmanager
+def opened(
+    kind: Kind, configuration: Configuration, dataset: Dataset, workers: int | None, address: str | None
+) -> Iterator[Engine]:
+    """An engine; a cluster is connected for as long.
+
+    Raises
+    ------
+    ValueError
+        For an engine or a cluster that is not there.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"There is no engine {kind!r}; there are {', '.join(get_args(Kind))}.")
+    if kind == "ray":
+        from dexar_widgets.evaluation import cluster
+
+        with cluster.opened(configuration, dataset, workers, address) as engine:
+            yield engine
+        return
+    if address is not None:
+        raise ValueError(f"The address {address!r} is for the engine ray; the engine local is this machine.")
+    if workers == 0:
+        bench = Bench(configuration, dataset)
+        yield Engine(lambda tasks: ((task, bench.records(task)) for task in tasks), 1)
+    else:
+        count = workers or 1
+        yield Engine(partial(_in_processes, configuration, dataset, count), count)
+
+
+def persistent(engine: Engine, tasks: Sequence[Task]) -> Measured:
+    """Every task once, however often it is delivered, but for those that end their worker alone, too.
+
+    Raises
+    ------
+    LostWorkersError
+        In the end, if there are such; at once, where nothing else is measured either.
+    """
+    left, fatal, barren = dict.fromkeys(tasks), list[Task](), 0
+    lost = Counter[Task]()
+
+    def once(some: Sequence[Task]) -> Measured:
+        for task, records in engine.measure(some):
+            if task in left:
+                del left[task]
+                yield task, records
+
+    while left and barren < _BARREN:
+        before = len(left) + len(fatal)
+        yield from once(list(left))
+        at_work = list(left)[: engine.at_once]
+        lost.update(at_work)
+        for task in at_work:
+            if lost[task] > 1:
+                yield from once([task])
+                if task in left:
+                    del left[task]
+                    fatal.append(task)
+        barren = barren + 1 if len(left) + len(fatal) == before else 0
+    if fatal:
+        named = ", ".join(f"{sample} ({model})" for model, sample in fatal[:_NAMED])
+        others = f" and {len(fatal) - _NAMED} others" * (len(fatal) > _NAMED)
+        more = f"; {len(left)} more were not tried any further" * bool(left)
+        raise LostWorkersError(
+            f"Every worker that measured {named}{others} died{more}. Most often memory is short: try fewer --jobs, a "
+            "smaller --batch-size or --dtype bfloat16. What was measured is kept."
+        )
+
+
+class Bench:
+    """Where one process measures: the worker of the model that was asked for last."""
+
+    def __init__(self, configuration: Configuration, dataset: Dataset) -> None:
+        self._given = configuration, dataset
+        self._worker: Worker | None = None
+
+    def records(self, task: Task) -> Records:
+        """One task's records."""
+        from dexar_widgets.evaluation.worker import Worker
+
+        model, sample = task
+        if self._worker is None or self._worker.model != model:
+            self._worker = None  # its memory is free before the next is loaded
+            self._worker = Worker(*self._given, model)
+        return self._worker.records(sample)
+
+
+_HERE: dict[str, Bench] = {}  # the one of a process of the pool
+
+
+def _settle(configuration: Configuration, dataset: Dataset) -> None:
+    _HERE["bench"] = Bench(configuration, dataset)
+    Thread(target=_end_with_the_caller, daemon=True).start()
+
+
+def _end_with_the_caller() -> None:
+    """Else a pool whose caller is killed waits for work for ever, with the model in memory."""
+    caller = parent_process()
+    if caller is not None:
+        caller.join()
+    os._exit(1)
+
+
+def _records(task: Task) -> Records:
+    return _HERE["bench"].records(task)
+
+
+def _in_processes(configuration: Configuration, dataset: Dataset, workers: int, tasks: Sequence[Task]) -> Measured:
+    """In a pool, which breaks with the first process that is killed."""
+    with _threads(configuration.threads):
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _settle, (configuration, dataset))
+        try:
+            futures = {pool.submit(_records, task): task for task in tasks}
+            for future in as_completed(futures):
+                task = futures.pop(future)  # results are kept no longer than needed
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    yield task, future.result()
+        except BrokenProcessPool:  # while they were handed in
+            return
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Processes begin with so many threads of arithmetic."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before

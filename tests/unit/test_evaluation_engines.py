@@ -1,0 +1,198 @@
+"""What an engine loses is measured again, what it delivers twice counts once, and a task that kills is named."""
+
+import pickle
+import socket
+import sys
+from collections import Counter
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dexar_widgets import cli
+from dexar_widgets.evaluation import cluster, engines, runs, worker
+from dexar_widgets.evaluation.configuration import Configuration, Variant
+from dexar_widgets.evaluation.engines import Engine, LostWorkersError, persistent
+from dexar_widgets.evaluation.samples import Given
+
+TASKS = [("lab/a", str(number)) for number in range(7)]
+CONFIGURATION = Configuration({"lab/a": "made in code"}, "given", {}, (Variant("dexar", "dexar"),), ("pointing_game",))
+
+
+class Pool:
+    """Measures in order, ``at_once`` at a time; it breaks at a deadly task, and loses those that are then at work."""
+
+    def __init__(self, deadly, at_once=2, lives=10**6):
+        self.deadly, self.at_once, self.lives, self.asked = set(deadly), at_once, lives, []
+
+    def __call__(self, tasks):
+        self.asked.append(list(tasks))
+        for place, task in enumerate(tasks):
+            at_work = {sample for _, sample in tasks[place : place + self.at_once]}
+            if self.deadly & at_work or self.lives <= 0:
+                self.lives = 10**6
+                return
+            self.lives -= 1
+            yield task, [{"unit": task[1]}]
+
+
+def measured(pool):
+    found, error = Counter(), None
+    try:
+        for task, _ in persistent(Engine(pool, pool.at_once), TASKS):
+            found[task[1]] += 1
+    except LostWorkersError as raised:
+        error = str(raised)
+    return found, error
+
+
+def test_what_a_pool_that_broke_had_not_measured_is_given_to_a_fresh_one_and_nothing_else():
+    pool = Pool(deadly=(), lives=3)
+    assert measured(pool) == (Counter(map(str, range(7))), None)
+    assert pool.asked == [TASKS, TASKS[3:]]
+
+
+@pytest.mark.parametrize("deadly", [("0",), ("3",), ("6",), ("0", "1"), ("0", "3", "6")])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_deadly_tasks_are_named_and_every_other_is_measured_once(deadly, at_once):
+    pool = Pool(deadly, at_once)
+    found, error = measured(pool)
+    assert found == Counter(set(map(str, range(7))) - set(deadly))
+    named = error.partition(". Most often")[0].removeprefix("Every worker that measured ").removesuffix(" died")
+    assert set(named.split(", ")) == {f"{sample} (lab/a)" for sample in deadly}
+
+
+def test_where_every_worker_dies_it_ends_soon():
+    pool = Pool(deadly=map(str, range(7)))
+    found, error = measured(pool)
+    assert not found
+    assert "more were not tried any further" in error
+    assert len(pool.asked) < 12
+
+
+def test_what_is_delivered_twice_comes_once():
+    twice = Engine(lambda tasks: ((task, []) for task in [*tasks, *tasks]), 1)
+    assert [task for task, _ in persistent(twice, TASKS)] == TASKS
+
+
+def test_a_bench_loads_each_model_when_it_is_asked_for(monkeypatch):
+    loaded = []
+
+    class Fake:
+        def __init__(self, configuration, dataset, model):
+            self.model = model
+            loaded.append(model)
+
+        def records(self, sample):
+            return [{"unit": self.model + sample}]
+
+    monkeypatch.setattr(worker, "Worker", Fake)
+    bench = engines.Bench(CONFIGURATION, Given([]))
+    assert [bench.records((model, "1")) for model in "aab"] == [[{"unit": "a1"}], [{"unit": "a1"}], [{"unit": "b1"}]]
+    assert loaded == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "match"),
+    [("slow", None, "no engine 'slow'; there are local, ray"), ("local", "auto", "'auto' is for the engine ray")],
+)
+def test_engines_that_there_are_not_are_refused(kind, address, match):
+    with pytest.raises(ValueError, match=match), engines.opened(kind, CONFIGURATION, Given([]), None, address):
+        pass
+
+
+def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(ValueError, match=r"pip install 'dexar-widgets\[ray\]'"),
+        engines.opened("ray", CONFIGURATION, Given([]), None, None),
+    ):
+        pass
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A cluster's names alone: tests that connect to one want to be the first to import Ray."""
+    made = ModuleType("ray")
+    made.data = ModuleType("ray.data")
+    made.util = SimpleNamespace(get_node_ip_address=lambda: "10.0.0.7")
+    made.is_initialized = lambda: False
+    monkeypatch.setitem(sys.modules, "ray", made)
+    monkeypatch.setitem(sys.modules, "ray.data", made.data)
+    return made
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(ray):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (
+        pytest.raises(ValueError, match=f"No Ray cluster at 127.0.0.1:{port}"),
+        engines.opened("ray", CONFIGURATION, Given([]), None, f"127.0.0.1:{port}"),
+    ):
+        pass
+
+
+def machine(cpus, gpus=0.0, alive=True):
+    return {"Alive": alive, "Resources": {"CPU": cpus} | ({"GPU": gpus} if gpus else {})}
+
+
+def test_workers_fit_on_machines_and_not_between_them(ray):
+    ray.nodes = lambda: [machine(3.0), machine(8.0, 2.0), machine(1.0, 4.0), machine(64.0, 8.0, alive=False)]
+    assert cluster.room(1, 0) == 12
+    assert cluster.room(2, 0) == 1 + 4
+    assert cluster.room(1, 1) == 2 + 1
+    with pytest.raises(ValueError, match="has the 16 CPUs and a GPU of a worker; they have 3 CPUs, 0 GPUs; 8 CPUs"):
+        cluster.room(16, 1)
+
+
+def outcome(told, configuration=CONFIGURATION, task=("lab/a", "1")):
+    batch = {"model": np.array([task[0]]), "sample": np.array([task[1]])}
+    found = cluster.Measuring(configuration, Given([]), told)(batch)
+    assert found.keys() == {"model", "sample", "outcome"}
+    return pickle.loads(found["outcome"][0])
+
+
+def test_a_machine_with_other_versions_or_weights_measures_nothing(ray, monkeypatch):
+    monkeypatch.setattr(engines.Bench, "records", lambda self, task: [{"unit": task[1], "value": np.float64(0.1)}])
+    told = CONFIGURATION.told
+    assert outcome(told) == [{"unit": "1", "value": 0.1}]
+    versions = told["versions"] | {"torch": "1.0"}
+    assert "On the machine 10.0.0.7 of the cluster torch is" in str(outcome(told | {"versions": versions}))
+    other = Configuration({"lab/a": "0123"}, "given", {}, (Variant("dexar", "dexar"),), ("pointing_game",))
+    assert "has other weights than where the run was begun" in str(outcome(other.told, other))
+
+
+class Fragile(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [(MemoryError("no room"), MemoryError, "no room"), (Fragile("a", "b"), RuntimeError, "Fragile: a b")],
+)
+def test_errors_come_back_as_results(ray, monkeypatch, error, kind, text):
+    def fail(self, task):
+        raise error
+
+    monkeypatch.setattr(engines.Bench, "records", fail)
+    found = outcome(CONFIGURATION.told)
+    assert type(found) is kind
+    assert str(found) == text
+
+
+def test_the_command_line_hands_its_engine_on_and_tells_what_killed_workers(monkeypatch, tmp_path, capsys):
+    asked = {}
+
+    def evaluate(*given, **options):
+        asked.update(options)
+        raise LostWorkersError("Every worker that measured 4 (lab/llava) died.")
+
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    monkeypatch.setattr(cluster, "quiet", lambda: asked.update(quiet=True))
+    command = ["evaluate", "--engine", "ray", "--address", "10.0.0.1:6379", "--jobs", "3", "--methods", "random"]
+    assert cli.main([*command, "--metrics", "deletion", "--out", str(tmp_path)]) == 1
+    assert asked["quiet"]
+    assert (asked["engine"], asked["address"], asked["workers"]) == ("ray", "10.0.0.1:6379", 3)
+    assert "4 (lab/llava)" in capsys.readouterr().err
