@@ -1,0 +1,128 @@
+"""A table of the paper, with our numbers beside its own: as far as there are any of either."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dexar_widgets.attributions import options_of
+from dexar_widgets.evaluation.layouts import Column, Preset, Row, Source
+from dexar_widgets.evaluation.oracles import ORACLES
+from dexar_widgets.evaluation.published import family_of, published
+from dexar_widgets.evaluation.results import Results
+from dexar_widgets.evaluation.tables import SUMMARY, agreement, costs_of, rows_of, summary
+
+__all__ = ["COLUMNS", "OTHERS", "comparison", "measured_rows", "orders", "same_setting"]
+
+_SCALED = ("mean", "low", "high", "median", "chance", "pessimistic", *(name for name in SUMMARY if "less_" in name))
+COLUMNS = ("table", "model", "row", "column", "data", "metric", "variant", "published", *SUMMARY[6:])
+"""Of a comparison: ``row`` and ``column`` are the table's, ``published`` is the paper's number; the others are ours.
+Seconds have no ``metric``."""
+
+
+OTHERS = " (not in the paper)"
+"""After the name of a variant that the paper's table does not have."""
+
+
+def comparison(preset: Preset, results: Results, *, lab: bool) -> pd.DataFrame:
+    """A row per model, row and column of the table, with those that nobody measured: then all of ours is NaN.
+
+    ``lab``: from the lab's stand-ins instead of the paper's data sets. Empty where neither was measured.
+    """
+    found = [one for source in preset.sources for one in _of_source(preset, source, results, lab=lab)]
+    models = list(dict.fromkeys(one["model"] for one in found))
+    measured = {(one["model"], one["row"], one["column"]): one for one in found}
+    others = list(dict.fromkeys(one["row"] for one in found if one["row"] not in {row.title for row in preset.rows}))
+    rows = [*preset.rows, *(Row(name, None) for name in others)]
+    told = [
+        {"table": preset.name, "model": model, "row": row.title, "column": column.title, "n": 0, "reasons": ""}
+        | measured.get((model, row.title, column.title), {})
+        | {"published": _published(preset, row, column, model)}
+        for model in models for row in rows for column in preset.columns
+    ]  # fmt: skip
+    return pd.DataFrame(told, columns=list(COLUMNS))
+
+
+def _of_source(preset: Preset, source: Source, results: Results, *, lab: bool) -> list[dict[str, Any]]:
+    """Our cells of the columns that show one data set; of several of that name, the stand-in, or most rows."""
+    labels = [label for label in results.told if results.plain_name(label) == source.names(lab=lab)]
+    named = {label: _rows_by_variant(preset, results.variants(label)) for label in labels}
+    if not labels or not max(map(len, named.values())):
+        return []
+    settings = {label: results.told[label][0].get("data_settings", {}) for label in labels}
+    data = max(labels, key=lambda label: (not lab or source.agrees(settings[label]), len(named[label])))
+    columns = [column for column in preset.columns if column.source == source.title]
+    return _cells(preset, results, data, named[data], columns)
+
+
+def _rows_by_variant(preset: Preset, variants: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """The row that each variant of the results stands in; in an open table, any other is a row of its own."""
+    settings = {same_setting(row.variant.method, row.variant.options): row for row in preset.rows if row.variant}
+    found: dict[str, str] = {}
+    for name, (method, options) in variants.items():
+        row = settings.get(same_setting(method, options))
+        if row is not None and row.title not in found.values():
+            found[name] = row.title
+    if found and not preset.closed:
+        found |= {name: f"{name}{OTHERS}" for name in variants if name not in found}
+    return found
+
+
+def same_setting(method: str, options: Mapping[str, Any]) -> str:
+    """A text that is the same for the same method and options, defaults filled in."""
+    try:
+        told = vars(options_of(method, options))
+    except ValueError:  # a method, or an option, that is not installed here
+        told = dict(options)
+    return json.dumps([method, told], sort_keys=True, default=str)
+
+
+def _cells(
+    preset: Preset, results: Results, data: str, rows: Mapping[str, str], columns: Sequence[Column]
+) -> list[dict[str, Any]]:
+    scores, costs = (
+        frame[(frame["data"] == data) & frame["variant"].isin(list(rows))] for frame in (results.scores, results.costs)
+    )
+    titles = {row.title: row.variant.name for row in preset.rows if row.variant}
+    reference = next((name for name, title in rows.items() if titles.get(title) == preset.reference), None)
+    readings = [column.reading for column in columns if column.reading]
+    made = [name for name, (method, _) in results.variants(data).items() if method in ORACLES]
+    numbers, seconds = summary(scores, readings, reference, uncompared=made), costs_of(costs)
+    found: list[dict[str, Any]] = []
+    for column in columns:
+        if column.reading is None:
+            some = seconds.rename(columns={"seconds": "mean"}).assign(reasons="", skipped=0)
+        else:
+            one = column.reading
+            same = (numbers["metric"] == one.metric) & (numbers["part"] == one.part) & (numbers["view"] == one.view)
+            some = numbers[same]
+        for cell in rows_of(some):
+            scaled = {name: column.factor * cell[name] for name in _SCALED if name in cell}
+            found.append(cell | scaled | {"column": column.title, "row": rows[cell["variant"]]})
+    return found
+
+
+def _published(preset: Preset, row: Row, column: Column, model: str) -> float:
+    """The paper's number, NaN where it has none."""
+    theirs, (dataset, metric) = published(preset.name), column.published
+    same = (theirs["family"] == family_of(model)) & (theirs["method"] == row.published)
+    values = theirs.loc[same & (theirs["dataset"] == dataset) & (theirs["metric"] == metric), "value"]
+    return float(values.iloc[0]) if len(values) else float("nan")
+
+
+def measured_rows(table: pd.DataFrame) -> int:
+    """How many rows of a comparison have a number of ours, in the model that has most; seconds do not count."""
+    known = table[table["mean"].notna() & table["metric"].notna()]
+    return int(known.groupby("model")["row"].nunique().max()) if len(known) else 0
+
+
+def orders(table: pd.DataFrame) -> pd.DataFrame:
+    """For each model and column, how far both put the rows in the same order: n, Spearman's ρ, Kendall's τ."""
+    rows: list[dict[str, Any]] = [
+        {"model": model, "column": column} | agreement(list(some["mean"]), list(some["published"]))
+        for (model, column), some in table.groupby(["model", "column"], sort=False)
+    ]
+    known = [row for row in rows if np.isfinite(row["spearman"])]
+    return pd.DataFrame(known, columns=["model", "column", "n", "spearman", "kendall"])
