@@ -1,4 +1,6 @@
-"""The command line: ``dexar demo | explain | compare | check | evaluate | lab | plugin | models | doctor``.
+"""The command line.
+
+``dexar demo | explain | compare | check | evaluate | report | reproduce | lab | plugin | models | doctor``
 
 Every verb is a file of this folder; torch, transformers and pandas load inside the verbs, so that
 ``dexar --help`` answers at once.
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dexar_widgets.cli import check, compare, demo, doctor, evaluate, explain, lab, models, plugin
+from dexar_widgets.cli import check, compare, demo, doctor, evaluate, explain, lab, models, plugin, reproduce, results
 
 __all__ = ["app", "main"]
 
@@ -57,6 +59,8 @@ explain.add(app)
 compare.add(app)
 check.add(app)
 evaluate.add(app)
+results.add(app)
+reproduce.add(app)
 lab.add(app)
 plugin.add(app)
 models.add(app)

@@ -1,0 +1,130 @@
+"""Where DEX-AR loses: to another method, and to chance. The first thing that a report says."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dexar_widgets.evaluation.page import Cell, Chapter, Table
+from dexar_widgets.evaluation.readings import Reading
+from dexar_widgets.evaluation.tables import rows_of
+from dexar_widgets.lab.trust.sections import number
+
+__all__ = ["losses"]
+
+_HEADS = ("model", "data", "metric", "other", "DEX-AR", "the other", "difference", "p", "n")
+
+
+def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[str]) -> Chapter:
+    """Sentences and tables from a `tables.summary`; ``controls`` are variants that know nothing of the model."""
+    title = "Where DEX-AR loses"
+    numbers = numbers[numbers["part"] == ""]
+    own = numbers[numbers["variant"].isin(list(references))]
+    if own.empty:
+        return Chapter(title, ("DEX-AR was not measured here, so no other method is compared with it.",))
+    others = numbers[~numbers["variant"].isin(list(references))]
+    lost = others[others["beside_reference"] == "better"].sort_values("p", kind="stable")
+    chance = own[own["beside_chance"].isin(["worse", "level"])]
+    told = [_against_others(others), _to_controls(others, controls), _against_chance(own)]
+    tables = [
+        Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost, own)),
+        Table(f"DEX-AR is no better than chance: {len(chance)}", ("model", "data", "metric", "DEX-AR", "chance",
+              "difference", "n"), _no_better(chance)),
+    ]  # fmt: skip
+    sentences = [sentence for sentence in told if sentence]
+    sentences.append(
+        "Compared are means over the cases that both have, by a bootstrap over samples (95 %, paired); p is adjusted "
+        "by Holm for the methods of one comparison. Many metrics read the same maps, so losses come in groups."
+    )
+    return Chapter(title, sentences, [table for table in tables if table.rows])
+
+
+def _against_others(others: pd.DataFrame) -> str:
+    count = Counter(others["beside_reference"])
+    judged = count["better"] + count["level"] + count["worse"]
+    if not judged:
+        few = f": {count['few']} comparisons have fewer than 10 samples" if count["few"] else ""
+        return f"Nothing can be said of who is better{few}. The numbers below are of too few samples, or of one method."
+    first = (
+        f"In {count['better']} of {judged} comparisons with another method or setting DEX-AR loses, in "
+        f"{count['level']} neither is better, in {count['worse']} DEX-AR is."
+    )
+    if count["better"]:
+        worst = others[others["beside_reference"] == "better"]
+        by = Counter(worst["variant"]).most_common(3)
+        first += f" Most often it loses to {', '.join(f'{name} ({times})' for name, times in by)}."
+    if count["few"]:
+        first += f" {count['few']} more have fewer than 10 samples, and are not judged."
+    return first
+
+
+def _to_controls(others: pd.DataFrame, controls: Sequence[str]) -> str:
+    some = others[
+        others["variant"].isin(list(controls)) & others["beside_reference"].isin(["better", "level", "worse"])
+    ]
+    failed = some[some["beside_reference"] != "worse"]
+    if some.empty:
+        return ""
+    if failed.empty:
+        return f"It beats the controls, maps that know nothing of the model, in all {len(some)} comparisons with them."
+    named = "; ".join(_named(row) for row in rows_of(failed.head(3)))
+    return (
+        f"Beside controls, maps that know nothing of the model, it is no better in {len(failed)} of {len(some)} "
+        f"comparisons: {named}{' …' if len(failed) > 3 else '.'}"
+    )
+
+
+def _against_chance(own: pd.DataFrame) -> str:
+    count = Counter(own["beside_chance"])
+    judged, unknown = count["better"] + count["level"] + count["worse"], int((own["chance"].isna()).sum())
+    told = []
+    if judged:
+        told.append(
+            f"Of {judged} of its numbers whose chance is known, {count['worse'] + count['level']} are no better than "
+            "chance."
+        )
+    if count["few"]:
+        told.append(f"{count['few']} whose chance is known are of fewer than 10 samples, and are not judged.")
+    if unknown:
+        told.append(f"The chance of {unknown} is not known beforehand: read them beside a control's.")
+    return " ".join(told)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    return f"{row['variant']} on {row['model']}, {row['data']}: {Reading.of(row).title}"
+
+
+def _lost(lost: pd.DataFrame, own: pd.DataFrame) -> list[list[Cell]]:
+    keys = ["model", "data", "metric", "part", "view"]
+    mean_of = own.drop_duplicates(keys).set_index(keys)["mean"]
+    return [
+        [
+            *map(Cell, (row["model"], row["data"], Reading.of(row).title, row["variant"])),
+            Cell(number(mean_of.get(tuple(row[key] for key in keys), np.nan))),
+            Cell(number(row["mean"])),
+            Cell(_interval(row, "less_reference"), "better"),
+            Cell(f"{row['p']:.2g}"),
+            Cell(str(row["pairs"])),
+        ]
+        for row in rows_of(lost)
+    ]
+
+
+def _no_better(own: pd.DataFrame) -> list[list[Cell]]:
+    return [
+        [
+            *map(Cell, (row["model"], row["data"], Reading.of(row).title)),
+            Cell(number(row["mean"])),
+            Cell(number(row["chance"])),
+            Cell(_interval(row, "less_chance"), "better"),
+            Cell(str(row["n"])),
+        ]
+        for row in rows_of(own)
+    ]
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    value, low, high = (number(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value}\n({low} to {high})"

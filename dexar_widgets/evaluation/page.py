@@ -1,0 +1,163 @@
+"""A page of sentences, tables and charts in one file without requests, and the same as Markdown."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from typing import Any
+
+from dexar_widgets.lab.trust.sections import Cell, Section, Table
+
+__all__ = ["Cell", "Chapter", "Chart", "Table", "html", "markdown"]
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --good: #1b6e3c; --faint: #666; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7bd89a; --faint: #a5a5a5; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem; padding: 0 1rem;
+  overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
+h2 ~ h2 { border-top: 1px solid var(--line); padding-top: 1rem; }
+p { max-width: 50rem; } .caption { margin: 1.25rem 0 .25rem; font-weight: 600; } summary { font-weight: 600; }
+figure { margin: 1rem 0; } .wide { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-size: 13px; line-height: 1.35; font-variant-numeric: tabular-nums;
+  overflow-wrap: normal; }
+th, td { border: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
+th { white-space: pre-line; }
+th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; max-width: 9rem; }
+td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 3rem; }
+small { display: block; font-size: 12px; color: var(--faint); white-space: nowrap; }
+td.better b { color: var(--bad); } td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
+img { display: block; width: 9rem; max-width: none; }
+.chart { min-height: 16rem; max-width: 60rem; }
+.chart text { fill: currentColor !important; }
+.chart .hoverlayer text { fill: #fff !important; }
+"""
+_DRAW = """
+const seen = new IntersectionObserver((entries) => { for (const { target, isIntersecting } of entries) {
+  if (!isIntersecting) continue;
+  seen.unobserve(target);
+  const { data, layout } = JSON.parse(document.getElementById(target.dataset.of).textContent);
+  const across = target.clientWidth < 600 ? 2 : 5;
+  layout.height = 270 + 22 * Math.ceil(data.length / across);
+  Plotly.newPlot(target, data, layout, { responsive: true, displayModeBar: false });
+} }, { rootMargin: "400px" });
+for (const chart of document.querySelectorAll(".chart")) seen.observe(chart);
+"""
+_LONG = 40
+"""A table with more rows is folded."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A caption, and a plotly figure as JSON values."""
+
+    caption: str
+    figure: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chapter(Section):
+    """A section that can have charts; ``folded`` shows its title alone until it is opened."""
+
+    charts: Sequence[Chart] = field(default_factory=tuple)
+    folded: bool = False
+
+
+def html(title: str, parts: Sequence[Chapter]) -> str:
+    """One page: nothing in it is loaded from elsewhere, every text is text, and no script runs but its own."""
+    body = "".join(_html_chapter(part, f"chart{number}-") for number, part in enumerate(parts))
+    scripts = _scripts() if any(part.charts for part in parts) else ()
+    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1>{body}{''.join(f'<script>{script}</script>' for script in scripts)}"
+        "</body></html>"
+    )
+
+
+@cache
+def _scripts() -> tuple[str, str]:
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    library = str(get_plotlyjs())
+    return library.replace("</script", "<\\/script").replace("<!--", "<\\!--"), _DRAW
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _html_chapter(part: Chapter, prefix: str) -> str:
+    text = "".join(f"<p>{escape(sentence)}</p>" for sentence in part.sentences)
+    charts = "".join(_html_chart(chart, f"{prefix}{number}") for number, chart in enumerate(part.charts))
+    inner = f"{text}{''.join(map(_html_table, part.tables))}{charts}"
+    if part.folded:
+        return f"<h2>{escape(part.title)}</h2><details><summary>Show</summary>{inner}</details>"
+    return f"<h2>{escape(part.title)}</h2>{inner}"
+
+
+def _html_chart(chart: Chart, name: str) -> str:
+    figure = json.dumps(chart.figure, ensure_ascii=True, allow_nan=False)
+    for character in "<>&":
+        figure = figure.replace(character, f"\\u{ord(character):04x}")
+    caption = escape(chart.caption)
+    return (
+        f"<figure><figcaption><b>{caption}</b></figcaption>"
+        f'<div class="chart" role="img" aria-label="{caption}" data-of="{name}"></div>'
+        f'<script type="application/json" id="{name}">{figure}</script></figure>'
+    )
+
+
+def _html_table(table: Table) -> str:
+    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
+    rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
+    caption = escape(table.caption)
+    body = f'<div class="wide"><table aria-label="{caption}"><tr>{heads}</tr>{rows}</table></div>'
+    if len(table.rows) <= _LONG:
+        return f'<p class="caption">{caption}</p>{body}'
+    return f"<details><summary>{caption} ({len(table.rows)} rows)</summary>{body}</details>"
+
+
+def _html_cell(cell: Cell) -> str:
+    """A cell's first line is what it tells, further lines are small."""
+    if cell.picture:
+        plain = base64.b64encode(base64.b64decode(cell.picture)).decode()
+        return f'<td><img alt="{escape(cell.text)}" src="data:image/png;base64,{plain}"></td>'
+    kind = f' class="{escape(cell.verdict.split()[0])}"' if cell.verdict else ""
+    first, *more = cell.text.split("\n")
+    return f"<td{kind}><b>{escape(first)}</b>{''.join(f'<small>{escape(line)}</small>' for line in more)}</td>"
+
+
+def markdown(title: str, parts: Sequence[Chapter]) -> str:
+    """The same without charts and pictures."""
+    return f"# {_markdown_text(title)}\n\n" + "\n".join(line for part in parts for line in _markdown_chapter(part))
+
+
+def _markdown_chapter(part: Chapter) -> Iterator[str]:
+    yield f"## {_markdown_text(part.title)}\n"
+    for sentence in part.sentences:
+        yield f"{_markdown_text(sentence)}\n"
+    for table in part.tables:
+        yield f"**{_markdown_text(table.caption)}**\n"
+        yield f"| {' | '.join(map(_markdown_text, table.heads))} |"
+        yield f"|{'---|' * len(table.heads)}"
+        for row in table.rows:
+            texts = ("(in the HTML page)" if cell.picture else cell.text for cell in row)
+            yield f"| {' | '.join(map(_markdown_text, texts))} |"
+        yield ""
+    if part.charts:
+        yield f"Charts in the HTML page: {'; '.join(_markdown_text(chart.caption) for chart in part.charts)}.\n"
+
+
+def _markdown_text(text: str) -> str:
+    """Text that is no markup: what a name holds starts no tag and no cell."""
+    return escape(text, quote=False).replace("|", "\\|").replace("\n", "; ")
