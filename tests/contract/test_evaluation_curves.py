@@ -14,6 +14,8 @@ from dexar_widgets.evaluation.curves import curves, ends, ranking
 from dexar_widgets.maps import upsample
 from dexar_widgets.types import Grid, HeatMap
 
+pytestmark = pytest.mark.slow
+
 WANTED = ("positive_perplexity", "negative_perplexity", "insertion", "information_curve")
 
 

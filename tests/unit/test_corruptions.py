@@ -45,6 +45,7 @@ def test_shape_and_type_are_kept_and_the_given_image_is_untouched(corruption, sh
     np.testing.assert_array_equal(image, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_a_severer_corruption_is_further_from_the_picture(photo, corruption):
     mean = [np.mean([off(photo, corruption, severity, str(n)) for n in range(8)]) for severity in SEVERITIES]
@@ -75,6 +76,7 @@ def test_no_global_generator_is_read_or_moved(photo):
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_a_larger_picture_is_corrupted_as_much_once_it_is_made_smaller(corruption):
     small, large = (scene(30_000_001, size=size).image for size in (224, 672))
@@ -184,6 +186,7 @@ def test_motion_goes_in_every_direction_there_is():
     assert 30 < angles.max() < 50
 
 
+@pytest.mark.slow
 def test_motion_is_as_long_in_a_picture_of_another_size():
     lengths = [np.ptp(np.nonzero(trail(5, "a", side))[1]) / side for side in (224, 448, 1344)]
     assert max(lengths) - min(lengths) < 0.05

@@ -227,6 +227,7 @@ def masks():
     return [ellipse(random, 6, 26, size=48) for _ in range(200)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 def test_the_oracle_beats_noise_and_noise_its_opposite_on_200_masks(name, masks):
     sign, random = (1 if METRICS[name].HIGHER_IS_BETTER else -1), np.random.default_rng(12)
@@ -280,6 +281,7 @@ PUBLISHED = {  # of other scenes of this kind: objects of 20 to 32 pixels on 12 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*METRICS, "rank_accuracy"])
 def test_reference_maps_stand_in_their_order(name, reference):
     sign = -1 if name in METRICS and not METRICS[name].HIGHER_IS_BETTER else 1
