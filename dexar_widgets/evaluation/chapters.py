@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ __all__ = ["LEGEND", "costs", "every_number", "made", "not_measured", "paper_tab
 
 LEGEND = (
     "In the tables: our mean, its 95 % interval, how many cases it is of, which were skipped and why, the mean with "
-    "those at the metric's worst where they are the map's fault, and the paper's number. Beside the row in bold, ▲ is "
-    "better, ▽ worse, ≈ neither (p ≥ .05 after Holm), ? of fewer than 10 samples; ✗ chance: no better than chance."
+    "those at the metric's worst where they are the map's fault, and the paper's number. On the "
+    "cases that the row in bold has too, ▲ is better than it, ▽ worse, ≈ neither (p ≥ .05 after Holm), ? of fewer than "
+    "10 samples; ✗ chance: no better than chance."
 )
 _MARKS = {"better": "▲", "worse": "▽", "level": "≈", "few": "?"}
 
@@ -79,9 +80,11 @@ def _of_model(preset: Preset, table: pd.DataFrame, model: str, reference: str) -
     titles = [column.title for column in preset.columns]
     theirs = FAMILIES.get(family_of(model) or "", "")
     known = theirs if table["published"].notna().any() else ""
+    lost = {row.title for row in preset.rows if row.variant is None}
     rows = [
         [Cell(row), *(_cell(cells[row, title], is_reference=row == reference) for title in titles)]
         for row in dict.fromkeys(table["row"])
+        if row not in lost or known
     ]
     chances = [cells[reference, title]["chance"] for title in titles]
     if np.isfinite(chances).any():
@@ -107,12 +110,12 @@ def _lines(cell: Mapping[str, Any]) -> list[str]:
     chance = "✗ chance" if cell.get("beside_chance") in ("worse", "level") else ""
     low, high = cell["low"], cell["high"]
     skipped = f", {cell['reasons']} skipped" if cell.get("reasons") else ""
-    worst = f"with those {number(cell['pessimistic'])}" if skipped and np.isfinite(cell["pessimistic"]) else ""
+    lower = np.isfinite(cell["pessimistic"]) and not np.isclose(cell["pessimistic"], cell["mean"])
     return [
         " ".join(filter(None, (number(cell["mean"]), mark, chance))),
         f"({number(low)} to {number(high)})" if np.isfinite(low) else "",
         f"n {cell['n']:.0f}{skipped}",
-        worst,
+        f"with those {number(cell['pessimistic'])}" if lower else "",
     ]
 
 
@@ -174,36 +177,28 @@ def _number(cell: Mapping[str, Any] | None, references: Mapping[str, str]) -> Ce
 
 def costs(results: Results) -> Chapter:
     """Seconds by stage, passes of an image, memory."""
-    heads = ("variant", "n", "s an explanation", "answer", "shared", "own", "metrics' curves", "forwards", "backwards",
-             "most memory")  # fmt: skip
-    tables = []
-    for (model, data), some in costs_of(results.costs).groupby(["model", "data"], sort=False):
-        rows = [
-            [
-                Cell(row["variant"]), Cell(str(row["n"])),
-                *(Cell(number(row[name])) for name in (
-                    "seconds", "seconds_answer", "seconds_shared", "seconds_own", "seconds_curves")),
-                *(Cell(f"{row[name]:.0f}") for name in ("forwards", "backwards")),
-                Cell(f"{row['peak_bytes'] / 1e6:,.1f} MB" if np.isfinite(row["peak_bytes"]) else "–"),
-            ]
-            for row in rows_of(some)
-        ]  # fmt: skip
-        tables.append(Table(f"{model}, {data}", heads, rows))
+    heads = ("variant", "model", "data", "n", "s an explanation", "answer", "shared", "own", "metrics' curves",
+             "forwards", "backwards", "most memory")  # fmt: skip
+    stages = ("seconds", "seconds_answer", "seconds_shared", "seconds_own", "seconds_curves")
+    rows = [
+        [
+            *map(Cell, (row["variant"], row["model"], row["data"], str(row["n"]))),
+            *(Cell(number(row[name])) for name in stages),
+            *(Cell(f"{row[name]:.0f}") for name in ("forwards", "backwards")),
+            Cell(f"{row['peak_bytes'] / 1e6:,.1f} MB" if np.isfinite(row["peak_bytes"]) else "–"),
+        ]
+        for row in rows_of(costs_of(results.costs))
+    ]
     said = (
         "Means over samples, of a machine that may have had other work. Methods that share a pass are each charged for "
         "the whole of it. Forwards are images through the model after the answer, those of the curves with them.",
     )
-    return Chapter("What it took", said, tables)
+    return Chapter("What it took", said, [Table("By variant, model and data", heads, rows)])
 
 
 def made(results: Results) -> Chapter:
     """Configurations, versions, machines, and units without a result."""
-    tables = []
-    for label, told in results.told.items():
-        for one in told:
-            shown = {name: value for name, value in one.items() if name != "schema"}
-            rows = [[Cell(name), Cell(_told(value))] for name, value in shown.items()]
-            tables.append(Table(f"Configuration of {label}", ("setting", "value"), rows))
+    tables = [Table("Settings", ("setting", "of", "value"), list(_settings(results)))]
     lost = results.units[results.units["status"] != "ok"]
     heads = ("model", "data", "variant", "status", "reason")
     counted = Counter(zip(*(lost[name].astype(str) for name in heads), strict=True))
@@ -213,6 +208,18 @@ def made(results: Results) -> Chapter:
     machines = sorted({_machine(by) for by in results.costs["by"].dropna().unique()})
     said = [f"{len(results.units)} units, {len(lost)} of them without a result.", *results.notes]
     return Chapter("How it was made", [*said, *(f"Measured with {machine}." for machine in machines)], tables)
+
+
+def _settings(results: Results) -> Iterator[list[Cell]]:
+    """Each setting once where it is the same for all data, else for each."""
+    every = [(label, one) for label, told in results.told.items() for one in told]
+    for name in dict.fromkeys(name for _, one in every for name in one if name not in ("schema", "data")):
+        values: dict[str, list[str]] = {}
+        for label, one in every:
+            values.setdefault(_told(one.get(name)), []).append(label)
+        for value, labels in values.items():
+            named = "all" if set(labels) == set(results.told) else ", ".join(dict.fromkeys(labels))
+            yield [Cell(name), Cell(named), Cell(value)]
 
 
 def _told(value: Any) -> str:

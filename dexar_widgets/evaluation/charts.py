@@ -85,7 +85,7 @@ def _figure(series: Sequence[Mapping[str, Any]], across: str, up: str) -> dict[s
         "margin": {"l": 45, "r": 10, "t": 15, "b": 40},
         "xaxis": axis | {"title": {"text": _text(across)}},
         "yaxis": axis | {"title": {"text": _text(up)}},
-        "legend": {"orientation": "h", "y": -0.25, "yanchor": "top"},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         "showlegend": True,
         "hovermode": "closest",
     }

@@ -10,13 +10,22 @@ import pandas as pd
 from dexar_widgets.attributions import options_of
 from dexar_widgets.evaluation.layouts import Column, Preset, Row, Source
 from dexar_widgets.evaluation.oracles import ORACLES
-from dexar_widgets.evaluation.published import family_of, published
+from dexar_widgets.evaluation.published import FAMILIES, family_of, published
 from dexar_widgets.evaluation.results import Results
 from dexar_widgets.evaluation.tables import SUMMARY, agreement, costs_of, rows_of, summary
 
 __all__ = ["COLUMNS", "OTHERS", "comparison", "measured_rows", "orders", "same_setting"]
 
-_SCALED = ("mean", "low", "high", "median", "chance", "pessimistic", *(name for name in SUMMARY if "less_" in name))
+_SCALED = (
+    "mean",
+    "low",
+    "high",
+    "median",
+    "chance",
+    "pessimistic",
+    "paired",
+    *(name for name in SUMMARY if "less_" in name),
+)
 COLUMNS = ("table", "model", "row", "column", "data", "metric", "variant", "published", *SUMMARY[6:])
 """Of a comparison: ``row`` and ``column`` are the table's, ``published`` is the paper's number; the others are ours.
 Seconds have no ``metric``."""
@@ -32,7 +41,7 @@ def comparison(preset: Preset, results: Results, *, lab: bool) -> pd.DataFrame:
     ``lab``: from the lab's stand-ins instead of the paper's data sets. Empty where neither was measured.
     """
     found = [one for source in preset.sources for one in _of_source(preset, source, results, lab=lab)]
-    models = list(dict.fromkeys(one["model"] for one in found))
+    models = sorted(dict.fromkeys(one["model"] for one in found), key=_place)
     measured = {(one["model"], one["row"], one["column"]): one for one in found}
     others = list(dict.fromkeys(one["row"] for one in found if one["row"] not in {row.title for row in preset.rows}))
     rows = [*preset.rows, *(Row(name, None) for name in others)]
@@ -43,6 +52,12 @@ def comparison(preset: Preset, results: Results, *, lab: bool) -> pd.DataFrame:
         for model in models for row in rows for column in preset.columns
     ]  # fmt: skip
     return pd.DataFrame(told, columns=list(COLUMNS))
+
+
+def _place(model: str) -> int:
+    """In the paper's order of families."""
+    families: list[str | None] = [*FAMILIES, None]
+    return families.index(family_of(model))
 
 
 def _of_source(preset: Preset, source: Source, results: Results, *, lab: bool) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dexar_widgets.evaluation.page import Cell, Chapter, Table
@@ -29,7 +28,7 @@ def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[
     chance = own[own["beside_chance"].isin(["worse", "level"])]
     told = [_against_others(others), _to_controls(others, controls), _against_chance(own)]
     tables = [
-        Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost, own)),
+        Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost)),
         Table(f"DEX-AR is no better than chance: {len(chance)}", ("model", "data", "metric", "DEX-AR", "chance",
               "difference", "n"), _no_better(chance)),
     ]  # fmt: skip
@@ -96,14 +95,13 @@ def _named(row: Mapping[str, Any]) -> str:
     return f"{row['variant']} on {row['model']}, {row['data']}: {Reading.of(row).title}"
 
 
-def _lost(lost: pd.DataFrame, own: pd.DataFrame) -> list[list[Cell]]:
-    keys = ["model", "data", "metric", "part", "view"]
-    mean_of = own.drop_duplicates(keys).set_index(keys)["mean"]
+def _lost(lost: pd.DataFrame) -> list[list[Cell]]:
+    """Means are of the cases that both have."""
     return [
         [
             *map(Cell, (row["model"], row["data"], Reading.of(row).title, row["variant"])),
-            Cell(number(mean_of.get(tuple(row[key] for key in keys), np.nan))),
-            Cell(number(row["mean"])),
+            Cell(number(row["paired"] - row["less_reference"])),
+            Cell(number(row["paired"])),
             Cell(_interval(row, "less_reference"), "better"),
             Cell(f"{row['p']:.2g}"),
             Cell(str(row["pairs"])),

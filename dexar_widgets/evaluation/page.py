@@ -26,11 +26,12 @@ table { border-collapse: collapse; font-size: 13px; line-height: 1.35; font-vari
   overflow-wrap: normal; }
 th, td { border: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
 th { white-space: pre-line; }
-th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; max-width: 9rem; }
-td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 3rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; max-width: 9rem; min-width: 6.5rem;
+  overflow-wrap: anywhere; }
+td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 4rem; }
 small { display: block; font-size: 12px; color: var(--faint); white-space: nowrap; }
 td.better b { color: var(--bad); } td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
-img { display: block; width: 9rem; max-width: none; }
+img { display: block; width: 8rem; max-width: none; }
 .chart { min-height: 16rem; max-width: 60rem; }
 .chart text { fill: currentColor !important; }
 .chart .hoverlayer text { fill: #fff !important; }
@@ -40,8 +41,8 @@ const seen = new IntersectionObserver((entries) => { for (const { target, isInte
   if (!isIntersecting) continue;
   seen.unobserve(target);
   const { data, layout } = JSON.parse(document.getElementById(target.dataset.of).textContent);
-  const across = target.clientWidth < 600 ? 2 : 5;
-  layout.height = 270 + 22 * Math.ceil(data.length / across);
+  const narrow = target.clientWidth < 600;
+  layout.height = (narrow ? 340 : 270) + 22 * Math.ceil(data.length / (narrow ? 1.5 : 5));
   Plotly.newPlot(target, data, layout, { responsive: true, displayModeBar: false });
 } }, { rootMargin: "400px" });
 for (const chart of document.querySelectorAll(".chart")) seen.observe(chart);

@@ -24,7 +24,7 @@ from dexar_widgets.types import Grid, HeatMap
 
 __all__ = ["examples"]
 
-_SIDE = 160  # of a picture, the longer one, in pixels
+_SIDE = 128  # of a picture, the longer one, in pixels
 _EACH = 2
 """Cases of each kind."""
 _MOST_TABLES = 4

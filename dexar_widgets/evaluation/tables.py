@@ -23,10 +23,11 @@ SUMMARY = (
     *("model", "data", "metric", "part", "view", "variant"),
     *("mean", "low", "high", "median", "n", "samples", "skipped", "reasons", "chance", "pessimistic"),
     *("less_chance", "less_chance_low", "less_chance_high", "beside_chance"),
-    *("less_reference", "less_reference_low", "less_reference_high", "pairs", "p", "beside_reference"),
+    *("less_reference", "less_reference_low", "less_reference_high", "pairs", "paired", "p", "beside_reference"),
 )
-"""Columns of `summary`. ``pessimistic`` is the mean with skipped maps at the metric's worst. ``beside_…`` is better,
-worse, level (p ≥ .05 after Holm) or few (fewer than 10 samples); empty without a comparison."""
+"""Columns of `summary`. ``pessimistic`` is the mean with skipped maps at the metric's worst, ``paired`` that of the
+``pairs`` alone, the cases that the reference has too. ``beside_…`` is better, worse, level (p ≥ .05 after Holm) or few
+(fewer than 10 samples); empty without a comparison."""
 _SIGNIFICANT = 0.05
 _OF_THE_CASE = frozenset({"empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken"})
 """Reasons that no map could help; any other counts as the metric's worst in the pessimistic mean."""
@@ -129,10 +130,12 @@ def _described(one: _Cases, reading: Reading) -> dict[str, Any]:
 def _beside(one: _Cases, other: _Cases | None) -> dict[str, Any]:
     """The comparison with the reference, on the cases that both have."""
     if other is None or other is one:
-        return _apart("less_reference", Estimate(np.nan, np.nan, np.nan, 0)) | {"pairs": 0, "shared": 0}
+        none = _apart("less_reference", Estimate(np.nan, np.nan, np.nan, 0))
+        return none | {"pairs": 0, "paired": np.nan, "shared": 0}
     less = difference(one.values, other.values, one.samples)
     both = np.isfinite(one.values) & np.isfinite(other.values)
-    return _apart("less_reference", less) | {"pairs": less.n, "shared": len(set(one.samples[both]))}
+    paired = float(one.values[both].mean()) if both.any() else np.nan
+    return _apart("less_reference", less) | {"pairs": less.n, "paired": paired, "shared": len(set(one.samples[both]))}
 
 
 def _apart(name: str, found: Estimate) -> dict[str, float]:

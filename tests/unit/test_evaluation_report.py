@@ -41,6 +41,12 @@ def test_losses_come_first_and_name_who_won(tmp_path):
     assert "DEX-AR is no better than chance: 1" in losing
 
 
+def test_a_loss_is_told_by_the_means_of_the_cases_that_both_have(tmp_path):
+    scores = [*rows({"dexar": 0.4, "attention": 0.5}), score(50, "dexar", 0.9), score(51, "attention", 0.0)]
+    text = made(tmp_path, *scores)["md"]
+    assert "| attention | 0.455 | 0.555 | 0.100; (0.100 to 0.100) |" in text
+
+
 def test_a_map_of_the_masks_is_no_method_that_dexar_loses_to(tmp_path):
     text = made(tmp_path, *rows({"dexar": 0.4, "oracle": 0.9}))["md"]
     assert "In 1 of" not in text
@@ -195,6 +201,16 @@ def test_the_labs_data_sets_are_opened_again_and_others_below_their_folder():
     assert reopened("lab", {**plain.settings, "listed": "other"}, {}) is None
     assert reopened("voc2012", {"year": "2012"}, {}) is None
     assert reopened("given", {"ids": ["a"]}, {}) is None
+
+
+def test_settings_stand_once_and_say_of_which_data_where_they_differ(tmp_path):
+    folders = [
+        write(tmp_path / name, *rows({"dexar": 0.4}, model=model), levels=levels)
+        for name, model, levels in (("a", "lab/llava", 10), ("b", "lab/florence2", 10), ("c", "lab/llava", 4))
+    ]
+    text = report.write(results.read(folders), tmp_path / "page")["md"].read_text()
+    assert "| levels | lab | 10 |\n| levels | lab [c] | 4 |" in text
+    assert '| metrics | all | ["iou"] |' in text
 
 
 @pytest.mark.parametrize("scores", [rows({"dexar": 0.4}), [lost(1, "dexar"), lost(2, "dexar")]])

@@ -68,6 +68,7 @@ def test_differences_are_of_the_cases_that_both_have_and_know_what_is_better():
     scores.append(score(99, "attention", 0.0))  # dexar has no such case
     attention = row(frame(*scores), "attention")
     assert (attention["pairs"], attention["less_reference"]) == (12, pytest.approx((0.2 + 11 * 0.1) / 12))
+    assert attention["paired"] == pytest.approx((0.7 + 11 * 0.6) / 12)  # without the case that dexar has not
     assert (attention["beside_reference"], attention["beside_chance"]) == ("better", "better")
     assert attention["p"] == pytest.approx(2 * 2 / 2001)  # the least of a bootstrap, for two comparisons
     random = row(frame(*scores), "random")
