@@ -1,6 +1,6 @@
 """Charts of results as plotly figures: how answers fare as pixels go, and means with their intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -25,12 +25,12 @@ _SAID: Mapping[CurveKind, str] = {
 }
 
 
-def curves(units: pd.DataFrame) -> list[Chart]:
+def curves(units: pd.DataFrame, thick: Collection[str] = ()) -> list[Chart]:
     """For each model, data set and kind of curve: the mean loss of the answer's log-likelihood, a line a variant."""
     found = []
     for (model, data), some in units[units["status"] == "ok"].groupby(["model", "data"], sort=False):
         for kind in CURVES:
-            lines = list(_lines(some, kind))
+            lines = list(_lines(some, kind, thick))
             if lines:
                 caption = f"{model}, {data}: {_SAID[kind]}"
                 axes = ("share of the image's pixels", "nats a token, less those of the image")
@@ -38,13 +38,13 @@ def curves(units: pd.DataFrame) -> list[Chart]:
     return found
 
 
-def _lines(units: pd.DataFrame, kind: CurveKind) -> Iterator[dict[str, Any]]:
+def _lines(units: pd.DataFrame, kind: CurveKind, thick: Collection[str]) -> Iterator[dict[str, Any]]:
     whole = -1 if kind == "insertion" else 0
     for place, (variant, some) in enumerate(units.groupby("variant", sort=False)):
         known = [(levels, nll) for levels, nll in zip(some["levels"], some[kind], strict=True) if _full(levels, nll)]
         if known:
             losses = np.stack([np.asarray(nll, float) - nll[whole] for _, nll in known])
-            trace = _trace(str(variant), place)
+            trace = _trace(str(variant), place, width=5 if variant in thick else 2)
             yield trace | {"mode": "lines+markers", "x": list(known[0][0]), "y": _plain(losses.mean(0))}
 
 
@@ -67,12 +67,12 @@ def means(table: pd.DataFrame) -> list[Chart]:
     return found
 
 
-def _trace(name: str, place: int) -> dict[str, Any]:
+def _trace(name: str, place: int, *, width: int = 2) -> dict[str, Any]:
     colour, turn = _COLOURS[place % len(_COLOURS)], place // len(_COLOURS)
     return {
         "type": "scatter",
         "name": _text(name),
-        "line": {"color": colour, "dash": _DASHES[turn % len(_DASHES)], "width": 2},
+        "line": {"color": colour, "dash": _DASHES[turn % len(_DASHES)], "width": width},
         "marker": {"color": colour, "symbol": _SYMBOLS[turn % len(_SYMBOLS)], "size": 7},
     }
 

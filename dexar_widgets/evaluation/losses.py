@@ -80,10 +80,8 @@ def _against_chance(own: pd.DataFrame) -> str:
     judged, unknown = count["better"] + count["level"] + count["worse"], int((own["chance"].isna()).sum())
     told = []
     if judged:
-        told.append(
-            f"Of {judged} of its numbers whose chance is known, {count['worse'] + count['level']} are no better than "
-            "chance."
-        )
+        none = count["worse"] + count["level"]
+        told.append(f"No better than chance: {none} of its {judged} numbers whose chance is known.")
     if count["few"]:
         told.append(f"{count['few']} whose chance is known are of fewer than 10 samples, and are not judged.")
     if unknown:

@@ -14,8 +14,8 @@ from dexar_widgets.lab.trust.sections import Cell, Section, Table
 __all__ = ["Cell", "Chapter", "Chart", "Table", "html", "markdown"]
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --good: #1b6e3c; --faint: #666; }
-@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7bd89a; --faint: #a5a5a5; } }
+:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --faint: #666; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --faint: #a5a5a5; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem; padding: 0 1rem;
   overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
@@ -28,8 +28,9 @@ th, td { border: 1px solid var(--line); padding: .25rem .5rem; text-align: left;
 th { white-space: pre-line; }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; max-width: 9rem; min-width: 6.5rem;
   overflow-wrap: anywhere; }
-td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 4rem; }
 small { display: block; font-size: 12px; color: var(--faint); white-space: nowrap; }
+td:first-child small { white-space: normal; }
+td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 4rem; }
 td.better b { color: var(--bad); } td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
 img { display: block; width: 8rem; max-width: none; }
 .chart { min-height: 16rem; max-width: 60rem; }

@@ -94,7 +94,7 @@ def contents(
     parts = [replace(first, sentences=(*first.sentences, chapters.LEGEND)), *measured]
     if missing:
         parts.append(chapters.not_measured(missing))
-    if drawn := charts.curves(results.units):
+    if drawn := charts.curves(results.units, set(references.values())):
         parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
     return [

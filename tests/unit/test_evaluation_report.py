@@ -34,7 +34,7 @@ def test_losses_come_first_and_name_who_won(tmp_path):
     assert "In 1 of 3 comparisons with another method or setting DEX-AR loses" in first
     assert "attention (1)" in first
     assert "It beats the controls, maps that know nothing of the model, in all 1 comparisons with them." in text
-    assert "Of 1 of its numbers whose chance is known, 0 are no better than chance." in text
+    assert "No better than chance: 0 of its 1 numbers whose chance is known." in text
     assert text.index("Another is better than DEX-AR: 1") < text.index("## Table 2")
     losing = made(tmp_path / "b", *rows({"dexar": 0.0, "random": 0.1}, chance=0.2))["md"]
     assert "it is no better in 1 of 1 comparisons: random on lab/llava, lab: IoU" in losing
@@ -142,8 +142,9 @@ def test_curves_are_means_of_what_the_answer_loses():
             for positive in ([1.0, 2.0, 4.0], [2.0, 5.0, 6.0], [1.0, float("nan"), 1.0])
         ]
     )  # fmt: skip
-    positive, insertion = charts.curves(units)
+    positive, insertion = charts.curves(units, ["v<b>"])
     (line,) = positive.figure["data"]
+    assert line["line"]["width"] == 5
     assert (line["x"], line["y"], line["name"]) == (levels, [0.0, 2.0, 3.5], "v&lt;b&gt;")
     assert insertion.figure["data"][0]["y"] == [2.0, 1.0, 0.0]  # less those of the whole image, its end
 
