@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dexar_widgets.cli import choices
 from dexar_widgets.cli.results import roots_of
 from dexar_widgets.cli.terminal import line, notices, progress
+
+if TYPE_CHECKING:
+    from dexar_widgets.evaluation.reproductions import Made
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="table1 … table8.", show_default=False)]
 Models = Annotated[
@@ -64,21 +67,19 @@ def reproduce(
     folder = Path("reproduced") / name if out is None else out
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {str(folder)!r} is a file; give a folder.")
+    models = None if model is None else choices.names_of("--model", model)
+    roots = roots_of([one for one in data or () if one != "lab"])
     with progress(quiet=as_json) as bar:
         task = bar.add_task("begins", total=None)
-        made = REPRODUCIBLE[name].carry_out(
-            Request(
-                out=folder,
-                models=None if model is None else choices.names_of("--model", model),
-                roots=roots_of([one for one in data or () if one != "lab"]),
-                limit=limit,
-                jobs=jobs,
-                batch_size=batch_size,
-                device=device,
-                dtype=dtype,
-                tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
-            )
-        )
+        request = Request(
+            out=folder, models=models, roots=roots, limit=limit, jobs=jobs, batch_size=batch_size, device=device,
+            dtype=dtype, tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
+        )  # fmt: skip
+        made = REPRODUCIBLE[name].carry_out(request)
+    _tell(made, as_json=as_json)
+
+
+def _tell(made: "Made", *, as_json: bool) -> None:
     if as_json:
         files = {kind: str(path) for kind, path in made.files.items()}
         typer.echo(json.dumps(files | {"units": made.units, "without_result": made.without_result}))
