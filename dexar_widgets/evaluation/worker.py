@@ -6,7 +6,7 @@ it took. A sample that is broken, and a method that fails on it, are records wit
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,18 +80,16 @@ class Worker:
             yield from (self._failed(sample.id, variant, "broken", error) for variant in configuration.variants)
             return
         judged = Judged(asked, sample, configuration, among_first=sample.id in self._first)
-        wanted = {variant.name: options_of(variant.method, variant.options) for variant in configuration.methods}
-        ran = run(asked, wanted, methods={variant.name: variant.method for variant in configuration.methods})
+        found, failed = _attributed(asked, configuration.methods)
         for variant in configuration.variants:
-            if variant.method in ORACLES:
-                found = oracle(asked, sample, variant.method)
-            else:
-                found = ran.found.get(variant.name)
-            if found is not None:
-                yield self._record(sample, variant, found, judged)
-            else:
-                reason = ran.failed.get(variant.name) or BrokenSampleError("There is no mask to make a map of.")
-                yield self._failed(sample.id, variant, "failed", reason)
+            if variant.method in ORACLES and (made := oracle(asked, sample, variant.method)) is not None:
+                found[variant.name] = made
+            try:
+                if variant.name not in found:
+                    raise failed.get(variant.name) or BrokenSampleError("There is no mask to make a map of.")
+                yield self._record(sample, variant, found[variant.name], judged)
+            except (ValueError, MemoryError) as error:  # of this map; others may have their numbers
+                yield self._failed(sample.id, variant, "failed", error)
 
     def _record(self, sample: Sample, variant: Variant, found: Attribution, judged: Judged) -> Record:
         started = time.perf_counter()
@@ -147,6 +145,27 @@ class Worker:
             "reason": reason,
             "facts": json.dumps(dict(facts), sort_keys=True),
         }
+
+
+def _attributed(asked: Asked, variants: Sequence[Variant]) -> tuple[dict[str, Attribution], dict[str, Exception]]:
+    """The maps of all variants, and why some have none: one that cannot explain the answer takes no other with it."""
+    try:
+        ran = run(
+            asked,
+            {variant.name: options_of(variant.method, variant.options) for variant in variants},
+            methods={variant.name: variant.method for variant in variants},
+        )
+    except (ValueError, MemoryError) as error:
+        if len(variants) < 2:
+            return {}, {variant.name: error for variant in variants}
+        found: dict[str, Attribution] = {}
+        failed: dict[str, Exception] = {}
+        for variant in variants:
+            maps, reasons = _attributed(asked, [variant])
+            found |= maps
+            failed |= reasons
+        return found, failed
+    return ran.found, dict(ran.failed)
 
 
 def _score(score: Score, view: str, target: str) -> dict[str, Any]:

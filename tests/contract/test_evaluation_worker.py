@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import dexar_widgets as dx
+from dexar_widgets import plugins
 from dexar_widgets.evaluation.configuration import configuration_of, variants_of
 from dexar_widgets.evaluation.runs import evaluate
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
@@ -115,6 +116,21 @@ def test_maps_of_the_masks_bound_every_order(tmp_path):
             assert one["oracle"] > one["random"] > one["inverted_oracle"], metric
     assert means.loc[("token_auroc", "answer"), ["oracle", "inverted_oracle"]].tolist() == pytest.approx([1, 0])
     assert means.loc[("perplexity_gap", "answer"), "inverted_oracle"] < 0
+
+
+def test_a_method_that_fails_on_a_sample_is_a_row_with_its_reason_and_takes_no_other_with_it(tmp_path, monkeypatch):
+    def broken(_subject, _options):
+        raise ValueError("attention is NaN")
+
+    monkeypatch.setattr(plugins.get("methods", "attention"), "attribute", broken)
+    data = Given([sample_of(1)])
+    variants = variants_of(["random", "attention", "dexar"], {})
+    joined = evaluate(
+        configuration_of(data, ["lab/llava"], variants, ["energy_pointing_game"]), data, tmp_path, workers=0
+    )
+    units = pd.read_parquet(joined.tables["units"]).set_index("variant")
+    assert units["status"].to_dict() == {"random": "ok", "attention": "failed", "dexar": "ok"}
+    assert units.loc["attention", "reason"] == "ValueError: attention is NaN"
 
 
 def test_a_map_of_masks_needs_masks(tmp_path):
