@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -266,12 +267,15 @@ def _estimate(value: float, drawn: Float[np.ndarray, " draw"], n: int) -> Estima
     return Estimate(value, float(low), float(high), n)
 
 
+@lru_cache(maxsize=2)  # a table asks for the same draws for every number
 def _resampled(scenes: int, seed: int, draws: int) -> Float[np.ndarray, "draw scene"]:
     """How often each scene is drawn. The same seed draws the same scenes, so comparisons are paired."""
     if scenes < 2:
         return np.zeros((0, scenes))
     random = np.random.default_rng(seed)
-    return random.multinomial(scenes, np.full(scenes, 1 / scenes), draws).astype(float)
+    times = random.multinomial(scenes, np.full(scenes, 1 / scenes), draws).astype(float)
+    times.flags.writeable = False  # shared by all who ask
+    return times
 
 
 def wilson(right: float, n: int, *, z: float = 1.959964) -> tuple[float, float]:

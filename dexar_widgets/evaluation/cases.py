@@ -18,18 +18,16 @@ from dexar_widgets.attribution import Attribution
 from dexar_widgets.attributions import options_of, run
 from dexar_widgets.evaluation.configuration import Configuration, CurveKind
 from dexar_widgets.evaluation.curves import Ends, ends, scored
-from dexar_widgets.evaluation.samples import Sample, Target
+from dexar_widgets.evaluation.samples import EVERY, Sample, Target
 from dexar_widgets.evaluation.spans import named_by, steps_of
 from dexar_widgets.lab.trust.cascade import randomised
 from dexar_widgets.metrics import Case, Curve, Effects, Need, Steps
 from dexar_widgets.perturb import hide
 from dexar_widgets.types import HeatMap
 
-__all__ = ["EVERY", "Judged", "cases"]
+__all__ = ["Judged", "cases"]
 
 View = Literal["answer", "word"]
-EVERY = "every target"
-"""The name of all targets together."""
 _SEVERAL = 3  # objects among which a rank correlation is taken
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dexar_widgets import plugins
-from dexar_widgets.evaluation.cases import EVERY
+from dexar_widgets.evaluation.samples import EVERY
 
 __all__ = ["VIEWS", "Meaning", "Reading", "View", "cases_of", "meaning_of", "readings_in"]
 

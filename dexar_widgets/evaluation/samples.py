@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-__all__ = ["BrokenSampleError", "Dataset", "Given", "Sample", "Span", "Target"]
+__all__ = ["EVERY", "BrokenSampleError", "Dataset", "Given", "Sample", "Span", "Target"]
 
+EVERY = "every target"
+"""The name, in results, of all targets together."""
 Span = tuple[int, int]
 """Characters ``start`` to ``stop`` of an answer."""
 

@@ -8,13 +8,12 @@ import pytest
 
 from dexar_widgets.attributions import options_of
 from dexar_widgets.evaluation import results
-from dexar_widgets.evaluation.cases import EVERY
 from dexar_widgets.evaluation.comparison import comparison, measured_rows, orders, same_setting
 from dexar_widgets.evaluation.gathered import Gathered
 from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.published import family_of, published
 from dexar_widgets.evaluation.readings import Reading, cases_of, meaning_of, readings_in
-from dexar_widgets.evaluation.samples import Given, Sample
+from dexar_widgets.evaluation.samples import EVERY, Given, Sample
 from dexar_widgets.evaluation.tables import agreement, costs_of, kendall, summary
 from tests.unit.evaluated import frame, lost, score, write
 
