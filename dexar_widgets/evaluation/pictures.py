@@ -115,12 +115,9 @@ def _small(image: Pixels) -> Small:
 
 
 def _map(small: Small, image: Pixels, unit: Mapping[str, Any], name: str) -> Cell:
-    """The map over the image. Which part of it a map covers is known where its unit tells, and of square images."""
+    """The map over the part of the image that it covers."""
     (height, width), (down, across) = image.shape[:2], small.shape[:2]
-    box = unit.get("box")
-    if box is None and height != width:
-        return Cell("not drawn: the unit does not tell which part of the image its map covers")
-    left, top, right, bottom = (0, 0, width, height) if box is None else box
+    left, top, right, bottom = unit["box"]
     scaled = (left * across / width, top * down / height, right * across / width, bottom * down / height)
     rows, cols = int(unit["rows"]), int(unit["cols"])
     values = np.asarray(unit["map"], np.float32).reshape(rows, cols)

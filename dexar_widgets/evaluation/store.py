@@ -40,7 +40,12 @@ def _schema() -> "pa.Schema":
     return pa.schema(
         [(name, text) for name in _PLAIN]
         + [("ids", pa.list_(whole_number)), ("rows", whole_number), ("cols", whole_number)]
-        + [("map", pa.list_(pa.float32())), ("levels", pa.list_(real)), ("sizes", pa.list_(whole_number))]
+        + [
+            ("box", pa.list_(real)),
+            ("map", pa.list_(pa.float32())),
+            ("levels", pa.list_(real)),
+            ("sizes", pa.list_(whole_number)),
+        ]
         + list(lists.items())
         + [("scores", pa.list_(score)), ("costs", pa.struct([*costs, ("by", text)]))]
     )

@@ -119,6 +119,7 @@ class Worker:
                 "log_probs": [float(value) for value in found.generation.log_probs],
                 "rows": found.grid.rows,
                 "cols": found.grid.cols,
+                "box": list(map(float, found.grid.box)),
                 "map": heat.values.ravel().tolist(),
                 "weights": found.weights.astype(float).tolist(),
                 "energies": judged.energies(found).tolist(),

@@ -90,6 +90,8 @@ def test_a_map_is_scored_against_each_target_by_word_and_by_answer(measured):
     expected = energy_pointing_game.measure(Case(heat, mask=sample.targets[0].mask)).value
     row = found[(found["model"] == "lab/llava") & (found["variant"] == "attention") & (found["view"] == "answer")]
     assert row.set_index("target")["value"][sample.targets[0].name] == pytest.approx(expected, rel=1e-5)
+    unit = tables["units"].query("model == 'lab/llava' and variant == 'attention' and sample == 'scene 1'").iloc[0]
+    assert (unit["rows"], unit["cols"], tuple(unit["box"])) == (heat.grid.rows, heat.grid.cols, heat.grid.box)
 
 
 def test_causal_agreement_and_token_scores_stand_where_they_can(measured):

@@ -46,7 +46,9 @@ def write(folder: Path, *rows: dict, units: dict[str, Any] | None = None, **told
     each["status"] = ["failed" if unit in broken else "ok" for unit in each["unit"]]
     each["answer"] = "a cat"
     drawn: dict[str, Any] = {name: [] for name in ("levels", "positive", "negative", "insertion")}
-    for name, value in (drawn | {"rows": 2, "cols": 2, "map": [0.0, 1.0, 2.0, 3.0]} | (units or {})).items():
+    for name, value in (
+        drawn | {"rows": 2, "cols": 2, "box": [0.0, 0.0, 40.0, 40.0], "map": [0.0, 1.0, 2.0, 3.0]} | (units or {})
+    ).items():
         each[name] = [value] * len(each)
     costs = each[["unit", "model", "sample", "variant"]].assign(**COSTS)
     for name, table in (("results", scores), ("units", each), ("costs", costs)):
