@@ -1,19 +1,20 @@
 """``dexar evaluate``: any methods on any models and data, measured by any metrics; it can stop anywhere and go on."""
 
 import json
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dexar_widgets.cli import choices
+from dexar_widgets.cli import choices, evaluated
 from dexar_widgets.cli.terminal import line, notices, progress
 
 if TYPE_CHECKING:
-    from dexar_widgets.evaluation.engines import Kind
-    from dexar_widgets.evaluation.runs import Plan
+    from dexar_widgets.evaluation.configuration import Configuration
+    from dexar_widgets.evaluation.samples import Dataset
     from dexar_widgets.evaluation.store import Joined
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of results; a run that was cut short goes on there.")]
@@ -22,6 +23,14 @@ Data = Annotated[str, typer.Option(help="lab, or NAME:FOLDER of a local copy: im
 DataOptions = Annotated[
     list[str] | None,
     typer.Option("--data-option", help="NAME=VALUE, as in count=100; may be given again.", show_default=False),
+]
+Corruption = Annotated[
+    str | None,
+    typer.Option(
+        help="NAME:SEVERITY of ImageNet-C, as in fog:5, with commas between; the results of each are a folder of their "
+        "own in --out (fog-5). Default: images as they are.",
+        show_default=False,
+    ),
 ]
 Methods = Annotated[str | None, typer.Option(help="Names with commas between. Default: every method there is.")]
 Settings = Annotated[
@@ -74,6 +83,7 @@ def evaluate(
     model: Models = "lab/llava",
     data: Data = "lab",
     data_option: DataOptions = None,
+    corruption: Corruption = None,
     methods: Methods = None,
     option: Settings = None,
     metrics: Metrics = None,
@@ -100,88 +110,115 @@ def evaluate(
     Example: `dexar evaluate --data lab --limit 20 --methods dexar,attention,random --out results`
     """
     from dexar_widgets.attributions import every_method
-    from dexar_widgets.evaluation import cluster, runs
     from dexar_widgets.evaluation import data as datasets
+    from dexar_widgets.evaluation import runs
     from dexar_widgets.evaluation.configuration import configuration_of, variants_of
     from dexar_widgets.plugins import names
 
     name, _, root = data.partition(":")
     dataset = datasets.open(name, Path(root) if root else None, **choices.settings_of(data_option or ()))
     chosen = every_method() if methods is None else tuple(choices.names_of("--methods", methods))
-    configuration = configuration_of(
-        dataset,
-        choices.names_of("--model", model),
-        variants_of(chosen, choices.settings_by_method(option or ())),
-        names("metrics") if metrics is None else choices.names_of("--metrics", metrics),
-        levels=levels,
-        randomised=randomised,
-        seed=seed,
-        batch_size=batch_size,
-        threads=threads,
-        device=device,
-        dtype=dtype,
-    )
-    part = runs.Shard.of(shard)
+    wanted: dict[str, Any] = {
+        "models": choices.names_of("--model", model),
+        "variants": variants_of(chosen, choices.settings_by_method(option or ())),
+        "metrics": names("metrics") if metrics is None else choices.names_of("--metrics", metrics),
+        "levels": levels, "randomised": randomised, "seed": seed, "batch_size": batch_size, "threads": threads,
+        "device": device, "dtype": dtype,
+    }  # fmt: skip
+    places = [
+        _Place(title, folder, one, configuration_of(one, **wanted))
+        for title, folder, one in _places(dataset, out, corruption)
+    ]
+    some: dict[str, Any] = {"limit": limit, "shard": runs.Shard.of(shard)}
     if dry_run:
-        _plan(runs.plan(configuration, dataset, limit=limit, shard=part, out=out), as_json=as_json)
+        _plan(places, as_json=as_json, **some)
+    else:
+        _measure(places, as_json=as_json, engine=engine, workers=jobs, address=address, **some)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder of results and what is measured in it; ``title`` is empty where it is ``--out`` itself."""
+
+    title: str
+    folder: Path
+    dataset: "Dataset"
+    configuration: "Configuration"
+
+
+def _places(dataset: "Dataset", out: Path, corruption: str | None) -> "Iterator[tuple[str, Path, Dataset]]":
+    """The data set as it is in ``out``, or each of its corruptions in a folder there: a folder holds one data set."""
+    from dexar_widgets.evaluation.corruptions import Corrupted, corruptions_of
+
+    if corruption is None:
+        yield "", out, dataset
         return
-    if engine == "ray":
+    for name, severity in corruptions_of(corruption):
+        yield f"{name}-{severity}", out / f"{name}-{severity}", Corrupted(dataset, name, severity)
+
+
+def _plan(places: Sequence[_Place], *, as_json: bool, **some: Any) -> None:
+    from dexar_widgets.evaluation import runs
+
+    told = {}
+    for place in places:
+        plan = runs.plan(place.configuration, place.dataset, out=place.folder, **some)
+        told[place.title] = evaluated.plan_record(plan)
+        if not as_json:
+            _head(place)
+            evaluated.tell_plan(plan)
+    _json(told, as_json=as_json)
+
+
+def _measure(places: Sequence[_Place], *, as_json: bool, **how: Any) -> None:
+    """One place after the other; what ends the workers of one keeps nobody from the next."""
+    from dexar_widgets.evaluation import cluster, runs
+
+    if how["engine"] == "ray":
         cluster.quiet()
-    try:
-        with progress(quiet=as_json) as bar:
-            task = bar.add_task("begins", total=None)
-            joined = runs.evaluate(
-                configuration,
-                dataset,
-                out,
-                limit=limit,
-                shard=part,
-                engine=cast("Kind", engine),
-                workers=jobs,
-                address=address,
-                tell=lambda n, all_, text: bar.update(task, completed=n, total=all_, description=text),
-            )
-    except runs.LostWorkersError as error:
-        notices([str(error)])
-        raise typer.Exit(1) from None
-    _tell(joined, as_json=as_json)
+    told, complete = {}, True
+    for place in places:
+        try:
+            joined = _evaluated(place, quiet=as_json, **how)
+        except runs.LostWorkersError as error:
+            notices([str(error)])
+            complete = False
+            continue
+        told[place.title] = evaluated.record(joined)
+        if not as_json:
+            _head(place)
+            evaluated.tell(joined)
+        notices(evaluated.remarks(joined))
+        complete = complete and not joined.broken
+    _json(told, as_json=as_json)
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _evaluated(place: _Place, *, quiet: bool, **how: Any) -> "Joined":
+    from dexar_widgets.evaluation import runs
+
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("begins", total=None)
+
+        def tell(done: int, every: int, text: str) -> None:
+            bar.update(task, completed=done, total=every, description=" ".join(filter(None, (place.title, text))))
+
+        return runs.evaluate(place.configuration, place.dataset, place.folder, tell=tell, **how)
+
+
+def _head(place: _Place) -> None:
+    if place.title:
+        line("images", place.title)
+
+
+def _json(told: dict[str, Any], *, as_json: bool) -> None:
+    """One document: what there is to tell, or that of each corruption by its folder."""
+    if as_json and told:
+        typer.echo(json.dumps(told.get("", told)))
 
 
 def _slurm(*, wanted: bool) -> None:
     if wanted:
         typer.echo(resources.files("dexar_widgets.evaluation").joinpath("slurm.sh").read_text("utf-8"), nl=False)
         raise typer.Exit
-
-
-def _plan(plan: "Plan", *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(vars(plan)))
-        return
-    line("samples", str(plan.samples))
-    line("units", f"{plan.units}, of which {plan.done} are done")
-    line("passes", f"{plan.metric_forwards} for perturbation curves; methods' own come with them")
-
-
-def _tell(joined: "Joined", *, as_json: bool) -> None:
-    if as_json:
-        tables = {name: str(path) for name, path in joined.tables.items()}
-        told = {"units": joined.units, "without_result": joined.broken, "tables": tables}
-        typer.echo(json.dumps(told))
-    else:
-        line("units", f"{joined.units}, {joined.broken} without a result")
-        for name, path in joined.tables.items():
-            line(name, str(path.resolve()))
-    if joined.damaged:
-        notices([f"{len(joined.damaged)} parts could not be read and were measured again: {joined.damaged[0]} …"])
-    if joined.broken:
-        notices(_reasons(joined))
-        raise typer.Exit(1)
-
-
-def _reasons(joined: "Joined") -> list[str]:
-    """Why units have no result, the most frequent reason first."""
-    import pandas as pd
-
-    table = pd.read_parquet(joined.tables["units"], columns=["status", "reason"])
-    counts = Counter(table[table["status"] != "ok"]["reason"])
-    return [f"{count} units: {reason}" for reason, count in counts.most_common(5)]

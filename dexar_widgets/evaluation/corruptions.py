@@ -22,7 +22,7 @@ from PIL import Image
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 from dexar_widgets.images import open_image
 
-__all__ = ["CORRUPTIONS", "SEVERITIES", "Corrupted", "corrupt"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "Corrupted", "corrupt", "corruptions_of"]
 
 Pixels = Float32[np.ndarray, "height width 3"]
 """Colours, 0 … 1."""
@@ -193,6 +193,27 @@ def _require_known(corruption: str, severity: int) -> None:
         raise ValueError(f"There is no corruption {corruption!r}; there are {', '.join(CORRUPTIONS)}.")
     if isinstance(severity, bool) or severity not in SEVERITIES:
         raise ValueError(f"severity={severity!r} is not accepted; choose one of {', '.join(map(str, SEVERITIES))}.")
+
+
+def corruptions_of(text: str) -> list[tuple[str, int]]:
+    """Corruptions and their severities from "fog:5,pixelate:3", each once; without a severity it is 5.
+
+    Raises
+    ------
+    ValueError
+        If one cannot be understood, or there is none of that name or severity.
+    """
+    found: dict[tuple[str, int], None] = {}
+    for one in filter(None, map(str.strip, text.split(","))):
+        name, colon, severity = (part.strip() for part in one.partition(":"))
+        if colon and not severity.isdecimal():
+            raise ValueError(f"The corruption {one!r} is not understood; write NAME:SEVERITY, as in fog:5.")
+        chosen = name, int(severity) if colon else max(SEVERITIES)
+        _require_known(*chosen)
+        found[chosen] = None
+    if not found:
+        raise ValueError(f"{text!r} names no corruption; there are {', '.join(CORRUPTIONS)}.")
+    return list(found)
 
 
 class Corrupted:

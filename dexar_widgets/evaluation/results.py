@@ -102,12 +102,11 @@ def _in_order(table: pd.DataFrame, told: Mapping[str, Sequence[Mapping[str, Any]
 
 
 def _within(folder: Path) -> list[Path]:
-    """The folder itself, or those directly in it that are folders of results."""
-    if (folder / "configuration.json").is_file():
-        return [folder]
+    """The folder itself, if it has results, and those directly in it that have."""
     if not folder.is_dir():
         raise ValueError(f"There is no folder {str(folder)!r}.")
-    found = sorted(path.parent for path in folder.glob("*/configuration.json"))
+    own = [folder] if (folder / "configuration.json").is_file() else []
+    found = own + sorted(path.parent for path in folder.glob("*/configuration.json"))
     if not found:
         raise ValueError(
             f"{str(folder)!r} holds no results (no configuration.json); `dexar evaluate --out {folder}` makes some."

@@ -10,7 +10,14 @@ import pytest
 from PIL import Image
 
 from dexar_widgets.evaluation import data
-from dexar_widgets.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corrupted, _plasma, corrupt
+from dexar_widgets.evaluation.corruptions import (
+    CORRUPTIONS,
+    SEVERITIES,
+    Corrupted,
+    _plasma,
+    corrupt,
+    corruptions_of,
+)
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
 from dexar_widgets.lab import scene
 
@@ -368,3 +375,10 @@ def test_a_picture_that_cannot_be_read_is_broken_and_an_unknown_id_refused(tmp_p
         dataset.load("a/fog-1")
     with pytest.raises(ValueError, match="has no sample 'a'; its samples end in '/fog-1'"):
         dataset.load("a")
+
+
+def test_corruptions_are_read_from_a_line_each_once():
+    assert corruptions_of("fog:2, pixelate,fog:2,fog:5") == [("fog", 2), ("pixelate", 5), ("fog", 5)]
+    for text, match in (("fog:", "write NAME:SEVERITY"), ("fog:-1", "write NAME:SEVERITY"), ("fog:0", "choose one of")):
+        with pytest.raises(ValueError, match=match):
+            corruptions_of(text)

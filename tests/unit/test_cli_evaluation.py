@@ -1,0 +1,65 @@
+"""``dexar evaluate`` from the command line: folders, what a plan and a run say, and bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dexar_widgets import cli
+from dexar_widgets.evaluation import runs
+
+SMALL = ("--methods", "dexar,random", "--metrics", "iou", "--limit", 1)
+
+
+def run(*words):
+    return cli.main(["evaluate", *(str(word) for word in words)])
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Measured in this process, whatever is asked for."""
+    evaluate = runs.evaluate
+    monkeypatch.setattr(runs, "evaluate", lambda *of, **how: evaluate(*of, **{**how, "workers": 0}))
+
+
+@pytest.mark.slow
+def test_each_corruption_has_a_folder_and_a_report_shows_the_images_of_all(tmp_path, capsys, here):
+    assert run(*SMALL, "--out", tmp_path, "--corruption", "fog:5, pixelate", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {title: one["units"] for title, one in told.items()} == {"fog-5": 2, "pixelate-5": 2}
+    assert Path(told["fog-5"]["tables"]["results"]) == tmp_path / "fog-5" / "results.parquet"
+    assert run(*SMALL, "--out", tmp_path) == 0  # and the images as they are, in the folder itself
+    assert "images " not in capsys.readouterr().out
+    assert cli.main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.md").read_text()
+    for data in ("lab", "lab/fog-5", "lab/pixelate-5"):
+        assert f"{data}: by IoU" in page
+    assert "not at hand" not in page
+
+
+def test_a_plan_is_of_each_corruption(tmp_path, capsys):
+    words = (*SMALL, "--limit", 7, "--out", tmp_path, "--dry-run")
+    assert run(*words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["units"] == 14
+    assert run(*words, "--corruption", "fog:1,fog:5", "--json") == 0
+    assert [one["units"] for one in json.loads(capsys.readouterr().out).values()] == [14, 14]
+    assert run(*words, "--corruption", "fog:1") == 0
+    assert "fog-1" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("fog:6", "severity=6 is not accepted; choose one of 1, 2, 3, 4, 5."),
+        ("fog:strong", "'fog:strong' is not understood; write NAME:SEVERITY, as in fog:5."),
+        ("fog:1,smoke:2", "no corruption 'smoke'; there are gaussian_noise, motion_blur"),
+        (" ,", "names no corruption; there are gaussian_noise"),
+    ],
+)
+def test_a_corruption_that_there_is_not_is_refused_before_anything_is_written(tmp_path, capsys, given, said):
+    assert run(*SMALL, "--out", tmp_path / "out", "--corruption", given) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
