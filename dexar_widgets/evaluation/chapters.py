@@ -11,12 +11,11 @@ import pandas as pd
 from dexar_widgets.evaluation import charts
 from dexar_widgets.evaluation.comparison import orders
 from dexar_widgets.evaluation.layouts import Preset, Source
-from dexar_widgets.evaluation.page import Cell, Chapter, Table
 from dexar_widgets.evaluation.published import FAMILIES, family_of, published
 from dexar_widgets.evaluation.readings import Reading
 from dexar_widgets.evaluation.results import Results
 from dexar_widgets.evaluation.tables import costs_of, rows_of
-from dexar_widgets.lab.trust.sections import number
+from dexar_widgets.pages import Cell, Chapter, Table, number
 
 __all__ = ["LEGEND", "costs", "every_number", "made", "not_measured", "paper_table"]
 

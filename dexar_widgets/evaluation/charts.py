@@ -9,7 +9,7 @@ import pandas as pd
 
 from dexar_widgets.evaluation.comparison import OTHERS
 from dexar_widgets.evaluation.configuration import CURVES, CurveKind
-from dexar_widgets.evaluation.page import Chart
+from dexar_widgets.pages import Chart
 
 __all__ = ["curves", "means"]
 

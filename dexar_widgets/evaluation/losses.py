@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from dexar_widgets.evaluation.page import Cell, Chapter, Table
 from dexar_widgets.evaluation.readings import Reading
 from dexar_widgets.evaluation.tables import rows_of
-from dexar_widgets.lab.trust.sections import number
+from dexar_widgets.pages import Cell, Chapter, Table, number
 
 __all__ = ["losses"]
 

@@ -11,15 +11,14 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from dexar_widgets.evaluation.oracles import ORACLES
-from dexar_widgets.evaluation.page import Cell, Chapter, Table
 from dexar_widgets.evaluation.readings import Reading, cases_of, meaning_of, readings_in
 from dexar_widgets.evaluation.results import Results
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 from dexar_widgets.evaluation.tables import rows_of
 from dexar_widgets.figures import overlay
 from dexar_widgets.images import open_image
-from dexar_widgets.lab.trust.sections import number
 from dexar_widgets.maps import status_of
+from dexar_widgets.pages import Cell, Chapter, Table, number
 from dexar_widgets.types import Grid, HeatMap
 
 __all__ = ["examples"]

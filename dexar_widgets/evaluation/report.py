@@ -12,7 +12,6 @@ from dexar_widgets.evaluation.comparison import comparison, measured_rows, same_
 from dexar_widgets.evaluation.layouts import Preset
 from dexar_widgets.evaluation.losses import losses
 from dexar_widgets.evaluation.oracles import ORACLES
-from dexar_widgets.evaluation.page import Chapter, html, markdown
 from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.readings import readings_in
 from dexar_widgets.evaluation.reopened import reopened
@@ -20,12 +19,15 @@ from dexar_widgets.evaluation.results import Results
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.evaluation.tables import SUMMARY, summary
 from dexar_widgets.files import write_whole
+from dexar_widgets.pages import Chapter, html, markdown
 
 __all__ = ["contents", "numbers_of", "references_of", "write"]
 
 TITLE = "DEX-AR and other methods, measured"
 _FEWEST = 2
 """Rows that make a table: one alone compares nothing."""
+_MOST_ROWS = 40
+"""A table with more is folded."""
 
 
 def write(
@@ -47,7 +49,7 @@ def write(
     parts = contents(results, numbers, presets, roots or {})
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "html": html(title, parts),
+        "html": html(title, parts, most_rows=_MOST_ROWS),
         "md": markdown(title, parts),
         "csv": (numbers if table is None else table).to_csv(index=False, lineterminator="\n"),
     }

@@ -6,8 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from dexar_widgets.evaluation import charts, page, pictures, report, results
-from dexar_widgets.evaluation.page import Cell, Chapter, Chart, Table
+from dexar_widgets.evaluation import charts, pictures, report, results
 from dexar_widgets.evaluation.reopened import reopened
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
 from tests.unit.evaluated import lost, score, write
@@ -115,22 +114,6 @@ def test_the_page_is_one_small_file_that_allows_its_own_scripts_alone(tmp_path):
     assert policy.count("'sha256-") == 2
     before = text.split("<script>")[0]
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", before)
-
-
-def test_a_page_without_charts_has_no_script():
-    text = page.html("title", [Chapter("a", ("b",), (Table("c", ("d",), [[Cell("e\nf")]]),))])
-    assert "script-src 'none'" in text
-    assert "<script" not in text
-    assert "<b>e</b><small>f</small>" in text
-    rows = [[Cell(str(number))] for number in range(41)]
-    assert "<details><summary>long (41 rows)" in page.html("t", [Chapter("a", (), (Table("long", ("d",), rows),))])
-
-
-def test_markdown_has_cells_that_cannot_end_and_names_charts():
-    chapter = Chapter("a", ("b",), (Table("c", ("d",), [[Cell("e|f\ng")]]),), [Chart("h", {})])
-    assert page.markdown("t", [chapter]) == (
-        "# t\n\n## a\n\nb\n\n**c**\n\n| d |\n|---|\n| e\\|f; g |\n\nCharts in the HTML page: h.\n"
-    )
 
 
 def test_curves_are_means_of_what_the_answer_loses():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dexar_widgets import cli
-from dexar_widgets.lab.trust import gates, localisation, report
+from dexar_widgets.lab.trust import chapters, gates, localisation, report
 from dexar_widgets.lab.trust.parts import FAMILIES, FIRST_SEED, PARTS, PLANTED, TESTS, Plan, offered
 from dexar_widgets.statistics import Estimate
 
@@ -36,7 +36,7 @@ def test_controls_that_hold_by_construction_are_counted_apart():
     verdicts = {"pass": 2, "fail": 1, "by construction": 4, "as expected": 3, "finding": 5, "measured": 1200}
     rows = [gates.result("T1", "NG", 0.5) | {"verdict": verdict} for verdict, n in verdicts.items() for _ in range(n)]
     results = gates.table(rows)
-    text = report.negative(results).sentences[0]
+    text = chapters.negative(results).sentences[0]
     assert "Of 3 checks with a known right answer 1 failed; of 8 expectations 5 did not hold" in text
     assert "4 controls hold by construction" in text
     assert "0 numbers have no case" in text
@@ -67,7 +67,7 @@ def test_seeds_of_parts_never_meet_and_stay_clear_of_others():
 
 
 def test_every_test_has_an_introduction_and_planted_models_are_judged_beside_their_twin():
-    from dexar_widgets.lab.trust.sections import INTRODUCTIONS
+    from dexar_widgets.lab.trust.chapters import INTRODUCTIONS
 
     assert set(INTRODUCTIONS) == set(TESTS)
     for name, model in PLANTED.items():

@@ -14,7 +14,7 @@ from dexar_widgets.lab.trust import gates, report, runner
 from dexar_widgets.lab.trust.parts import FIRST_SEED, PARTS, PLANTED, Part, Plan
 from dexar_widgets.statistics import mean
 
-PLAN = Plan(models=("lab/one", "lab/two"), methods=("dexar", "<b>"), tests=("T1", "T2"), scenes=6, slow_scenes=2)
+PLAN = Plan(models=("lab/one", "lab/two"), methods=("dexar", "<u>"), tests=("T1", "T2"), scenes=6, slow_scenes=2)
 
 
 class World:
@@ -109,7 +109,7 @@ def test_a_unit_that_fails_is_a_row_with_its_reason_and_is_tried_again(world, tm
     assert "RuntimeError: a <bad> scene" in error["note"]
     assert error["what"] == "first on lab/two, scenes 1 to 2"
     assert len(results) == 8 + 1
-    page = report.html(report.contents(PLAN, tmp_path, results))
+    page = report.write(PLAN, tmp_path, results)["html"].read_text()
     assert "a &lt;bad&gt; scene" in page
     world.broken = None
     runner.run(PLAN, tmp_path, jobs=0)
@@ -203,8 +203,8 @@ def test_the_page_begins_with_what_did_not_hold_and_loads_nothing(world, tmp_pat
     assert not re.search(r"https?://|<script|<link|@import|src=\"(?!data:)", page)
     assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
-    assert "&lt;b&gt;" in page
-    assert "<b>" not in page
+    assert "&lt;u&gt;" in page
+    assert "<u>" not in page
     for told in (page, text):
         assert gates.fingerprint() in told
         assert f"first from {FIRST_SEED}" in told

@@ -5,7 +5,7 @@ import pytest
 
 from dexar_widgets import statistics
 from dexar_widgets.lab.trust import gates
-from dexar_widgets.lab.trust.sections import number
+from dexar_widgets.pages import number
 
 
 def test_a_mean_leaves_out_what_is_not_known_and_counts_the_rest():

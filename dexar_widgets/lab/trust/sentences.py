@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from dexar_widgets.lab.trust.sections import Cell, Section, Table, number
 from dexar_widgets.lab.trust.tales import SHOWN, verdict
+from dexar_widgets.pages import Cell, Chapter, Table, number
 
 __all__ = ["cases", "causally", "why"]
 
@@ -28,7 +28,7 @@ def _interval(row: pd.Series) -> str:
     return f"{number(row['value'])} ({number(row['low'])} to {number(row['high'])})"
 
 
-def why(results: pd.DataFrame) -> Section | None:
+def why(results: pd.DataFrame) -> Chapter | None:
     """For every model: does DEX-AR localise as well as attention × gradient, and what of it makes the difference?"""
     sentences = []
     for model, rows in results[results["test"] == "reasons"].groupby("model", sort=False):
@@ -47,7 +47,7 @@ def why(results: pd.DataFrame) -> Section | None:
         sentences.append(head + f"DEX-AR is lower by {_interval(less)}. " + " ".join(_parts(rows)))
     if not sentences:
         return None
-    return Section("Where DEX-AR does not localise as well as attention × gradient, and why", sentences)
+    return Chapter("Where DEX-AR does not localise as well as attention × gradient, and why", sentences)
 
 
 def _parts(rows: pd.DataFrame) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _parts(rows: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def causally(results: pd.DataFrame) -> Section | None:
+def causally(results: pd.DataFrame) -> Chapter | None:
     """DEX-AR use against DEX-AR, judged by intervention and not by masks alone."""
     sentences = []
     for model, rows in results[results["test"] == "T2"].groupby("model", sort=False):
@@ -103,10 +103,10 @@ def causally(results: pd.DataFrame) -> Section | None:
             f"{_interval(use)}{masks}; the difference is {_interval(less)}, p = {less['p']:.2g}"
             f"{'' if clear else ': the data do not tell them apart'}."
         )
-    return Section("DEX-AR use judged by causal agreement", sentences) if sentences else None
+    return Chapter("DEX-AR use judged by causal agreement", sentences) if sentences else None
 
 
-def cases(tables: dict[str, pd.DataFrame]) -> Section | None:
+def cases(tables: dict[str, pd.DataFrame]) -> Chapter | None:
     """One scene of every failure case of the paper, per model: scene, maps, intervention, verdict."""
     found = []
     heads = ("case", "word (its probability)", *(f"map: {name}" for name in SHOWN), "map on object, on suspect ÷ area")
@@ -134,4 +134,4 @@ def cases(tables: dict[str, pd.DataFrame]) -> Section | None:
             )  # fmt: skip
         found.append(Table(f"{model}: one scene of each case", heads, rows))
     text = "The map lies over its scene. Of a word that the model does not say nothing is concluded."
-    return Section("Every failure case of appendices I and J", (text,), found) if found else None
+    return Chapter("Every failure case of appendices I and J", (text,), found) if found else None

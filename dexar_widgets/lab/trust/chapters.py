@@ -1,13 +1,14 @@
-"""A report's contents, before it becomes a page: sections of sentences and tables, what did not hold first."""
+"""A report's contents, before it becomes a page: what did not hold first, then the tests."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["INTRODUCTIONS", "Cell", "Section", "Table", "negative", "number", "sections"]
+from dexar_widgets.pages import Cell, Chapter, Table, number
+
+__all__ = ["INTRODUCTIONS", "negative", "tests"]
 
 INTRODUCTIONS = {
     "T1": "Localisation. NG = (energy on the object that the word names − its area) ÷ (what the best map of this grid "
@@ -50,42 +51,6 @@ _MARKS = {
 }
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A text, and the verdict that colours it (told in the text as well); ``picture``: a PNG in base64."""
-
-    text: str
-    verdict: str = ""
-    picture: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A caption, column heads and rows of cells."""
-
-    caption: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A title, sentences and tables."""
-
-    title: str
-    sentences: Sequence[str] = ()
-    tables: Sequence[Table] = field(default_factory=tuple)
-
-
-def number(value: float) -> str:
-    """Three digits, as people read them."""
-    if not np.isfinite(value):
-        return "–"
-    if value == 0 or 0.001 <= abs(value) < 1000:
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    return f"{value:.1e}"
-
-
 def _written(row: pd.Series) -> Cell:
     """A number with its interval and n; of a difference its p."""
     if row["verdict"] == "error":
@@ -98,7 +63,7 @@ def _written(row: pd.Series) -> Cell:
     return Cell(f"{number(row['value'])}{interval}{p}, n = {row['n']}{mark}", row["verdict"])
 
 
-def negative(results: pd.DataFrame) -> Section:
+def negative(results: pd.DataFrame) -> Chapter:
     """What failed, what was expected and not found, and what could not be measured: first in the report."""
     heads = ("test", "model", "method", "what", "found", "gate", "chance", "note")
     tables = []
@@ -121,7 +86,7 @@ def negative(results: pd.DataFrame) -> Section:
         "scene has the range of all. p-values of differences are two-sided, from the bootstrap, adjusted by Holm for "
         "the methods compared.",
     )
-    return Section("What did not hold", sentences, [table for table in tables if table.rows])
+    return Chapter("What did not hold", sentences, [table for table in tables if table.rows])
 
 
 def _told(row: pd.Series) -> list[Cell]:
@@ -131,13 +96,13 @@ def _told(row: pd.Series) -> list[Cell]:
     return [*map(Cell, map(str, texts)), _written(row), *map(Cell, map(str, after))]
 
 
-def sections(results: pd.DataFrame) -> Iterator[Section]:
+def tests(results: pd.DataFrame) -> Iterator[Chapter]:
     """One for each test: a table per model, methods down and measurements across, chance in the heads."""
     for test, introduction in INTRODUCTIONS.items():
         some = results[(results["test"] == test) & (results["verdict"] != "error")]
         if len(some):
             tables = [_table(str(model) or "all models", rows) for model, rows in some.groupby("model", sort=False)]
-            yield Section(f"{test}: {introduction.split('.')[0].split(':')[0]}", (introduction,), tables)
+            yield Chapter(f"{test}: {introduction.split('.')[0].split(':')[0]}", (introduction,), tables)
 
 
 def _table(model: str, rows: pd.DataFrame) -> Table:

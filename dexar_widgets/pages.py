@@ -1,21 +1,21 @@
-"""A page of sentences, tables and charts in one file without requests, and the same as Markdown."""
+"""A report as one file without requests, and the same as Markdown: chapters of sentences, tables and charts."""
 
 import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import Any
 
-from dexar_widgets.lab.trust.sections import Cell, Section, Table
+import numpy as np
 
-__all__ = ["Cell", "Chapter", "Chart", "Table", "html", "markdown"]
+__all__ = ["Cell", "Chapter", "Chart", "Table", "html", "markdown", "number"]
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --faint: #666; }
-@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --faint: #a5a5a5; } }
+:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --good: #1b6e3c; --faint: #666; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7bd89a; --faint: #a5a5a5; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem; padding: 0 1rem;
   overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
@@ -31,7 +31,8 @@ th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; 
 small { display: block; font-size: 12px; color: var(--faint); white-space: nowrap; }
 td:first-child small { white-space: normal; }
 td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 4rem; }
-td.better b { color: var(--bad); } td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
+td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
+td:is(.better, .fail, .finding, .error) b { color: var(--bad); } td.pass b { color: var(--good); }
 img { display: block; width: 8rem; max-width: none; }
 .chart { min-height: 16rem; max-width: 60rem; }
 .chart text { fill: currentColor !important; }
@@ -48,8 +49,27 @@ const seen = new IntersectionObserver((entries) => { for (const { target, isInte
 } }, { rootMargin: "400px" });
 for (const chart of document.querySelectorAll(".chart")) seen.observe(chart);
 """
-_LONG = 40
-"""A table with more rows is folded."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and the verdict that colours it (told in the text as well); ``picture``: a PNG in base64.
+
+    The text's first line is what the cell tells; further lines are small.
+    """
+
+    text: str
+    verdict: str = ""
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, column heads and rows of cells."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
 
 
 @dataclass(frozen=True)
@@ -61,16 +81,31 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Chapter(Section):
-    """A section that can have charts; ``folded`` shows its title alone until it is opened."""
+class Chapter:
+    """A title, sentences, tables and charts; ``folded`` shows its title alone until it is opened."""
 
-    charts: Sequence[Chart] = field(default_factory=tuple)
+    title: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    charts: Sequence[Chart] = ()
     folded: bool = False
 
 
-def html(title: str, parts: Sequence[Chapter]) -> str:
-    """One page: nothing in it is loaded from elsewhere, every text is text, and no script runs but its own."""
-    body = "".join(_html_chapter(part, f"chart{number}-") for number, part in enumerate(parts))
+def number(value: float) -> str:
+    """Three digits, as people read them."""
+    if not np.isfinite(value):
+        return "–"
+    if value == 0 or 0.001 <= abs(value) < 1000:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.1e}"
+
+
+def html(title: str, parts: Sequence[Chapter], *, most_rows: int | None = None) -> str:
+    """One page: nothing in it is loaded from elsewhere, every text is text, and no script runs but its own.
+
+    Tables of more than ``most_rows`` are folded.
+    """
+    body = "".join(_html_chapter(part, f"chart{place}-", most_rows) for place, part in enumerate(parts))
     scripts = _scripts() if any(part.charts for part in parts) else ()
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
     policy = (
@@ -98,10 +133,10 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _html_chapter(part: Chapter, prefix: str) -> str:
+def _html_chapter(part: Chapter, prefix: str, most_rows: int | None) -> str:
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in part.sentences)
-    charts = "".join(_html_chart(chart, f"{prefix}{number}") for number, chart in enumerate(part.charts))
-    inner = f"{text}{''.join(map(_html_table, part.tables))}{charts}"
+    tables = "".join(_html_table(table, most_rows) for table in part.tables)
+    inner = text + tables + "".join(_html_chart(chart, f"{prefix}{place}") for place, chart in enumerate(part.charts))
     if part.folded:
         return f"<h2>{escape(part.title)}</h2><details><summary>Show</summary>{inner}</details>"
     return f"<h2>{escape(part.title)}</h2>{inner}"
@@ -119,20 +154,19 @@ def _html_chart(chart: Chart, name: str) -> str:
     )
 
 
-def _html_table(table: Table) -> str:
+def _html_table(table: Table, most_rows: int | None) -> str:
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
     rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
     caption = escape(table.caption)
     body = f'<div class="wide"><table aria-label="{caption}"><tr>{heads}</tr>{rows}</table></div>'
-    if len(table.rows) <= _LONG:
+    if most_rows is None or len(table.rows) <= most_rows:
         return f'<p class="caption">{caption}</p>{body}'
     return f"<details><summary>{caption} ({len(table.rows)} rows)</summary>{body}</details>"
 
 
 def _html_cell(cell: Cell) -> str:
-    """A cell's first line is what it tells, further lines are small."""
     if cell.picture:
-        plain = base64.b64encode(base64.b64decode(cell.picture)).decode()
+        plain = base64.b64encode(base64.b64decode(cell.picture)).decode()  # what was read from a file is no markup
         return f'<td><img alt="{escape(cell.text)}" src="data:image/png;base64,{plain}"></td>'
     kind = f' class="{escape(cell.verdict.split()[0])}"' if cell.verdict else ""
     first, *more = cell.text.split("\n")

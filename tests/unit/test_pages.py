@@ -1,0 +1,26 @@
+"""A page of chapters: text is text, long tables fold where asked, and without charts there is no script."""
+
+from dexar_widgets.pages import Cell, Chapter, Chart, Table, html, markdown
+
+
+def test_a_page_without_charts_has_no_script():
+    text = html("title", [Chapter("a", ("b",), (Table("c", ("d",), [[Cell("e\nf", "as expected")]]),))])
+    assert "script-src 'none'" in text
+    assert "<script" not in text
+    assert '<td class="as"><b>e</b><small>f</small></td>' in text
+
+
+def test_long_tables_and_chapters_fold_where_asked():
+    rows = [[Cell(str(count))] for count in range(41)]
+    part = Chapter("a", (), (Table("long", ("d",), rows),))
+    assert "<details" not in html("t", [part])
+    assert "<details" not in html("t", [part], most_rows=41)
+    assert "<details><summary>long (41 rows)" in html("t", [part], most_rows=40)
+    assert "<details><summary>Show</summary><p>b</p></details>" in html("t", [Chapter("a", ("b",), folded=True)])
+
+
+def test_markdown_has_cells_that_cannot_end_and_names_charts():
+    chapter = Chapter("a", ("b",), (Table("c", ("d",), [[Cell("e|f\ng")]]),), [Chart("h", {})])
+    assert markdown("t", [chapter]) == (
+        "# t\n\n## a\n\nb\n\n**c**\n\n| d |\n|---|\n| e\\|f; g |\n\nCharts in the HTML page: h.\n"
+    )
