@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dexar_widgets.evaluation.configuration import Configuration
 from dexar_widgets.evaluation.samples import Dataset
+from dexar_widgets.threads import threads_of_children
 
 if TYPE_CHECKING:
     from dexar_widgets.evaluation.worker import Worker
@@ -156,7 +157,7 @@ def _records(task: Task) -> Records:
 
 def _in_processes(configuration: Configuration, dataset: Dataset, workers: int, tasks: Sequence[Task]) -> Measured:
     """In a pool, which breaks with the first process that is killed."""
-    with _threads(configuration.threads):
+    with threads_of_children(configuration.threads):
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _settle, (configuration, dataset))
         try:
             futures = {pool.submit(_records, task): task for task in tasks}
@@ -168,17 +169,3 @@ def _in_processes(configuration: Configuration, dataset: Dataset, workers: int, 
             return
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Processes begin with so many threads of arithmetic."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(count)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before

@@ -3,12 +3,10 @@
 import hashlib
 import io
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -22,6 +20,7 @@ from dexar_widgets.files import write_whole
 from dexar_widgets.lab.trust import gates
 from dexar_widgets.lab.trust.localisation import adjusted
 from dexar_widgets.lab.trust.parts import PARTS, Part, Plan
+from dexar_widgets.threads import threads_of_children
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -111,7 +110,8 @@ def _work(plan: Plan, out: Path, open_: Sequence[Unit], jobs: int, device: str) 
         for unit in open_:
             yield _do(unit, plan, out, device)
         return
-    with _one_thread(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    # one thread each: the embedded models are too small to share, and waiting costs more
+    with threads_of_children(1), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_do, unit, plan, out, device) for unit in open_]
         try:
             for future in as_completed(waiting):
@@ -119,20 +119,6 @@ def _work(plan: Plan, out: Path, open_: Sequence[Unit], jobs: int, device: str) 
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Workers begin with one thread each: the embedded models are too small to share, and waiting costs more."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _do(unit: Unit, plan: Plan, out: Path, device: str) -> str:
