@@ -15,6 +15,7 @@ __all__ = [
     "Estimate",
     "auroc",
     "difference",
+    "entropy",
     "holm",
     "mean",
     "median",
@@ -240,6 +241,13 @@ def spearman(first: Float[np.ndarray, " case"], second: Float[np.ndarray, " case
     one, other = one - one.mean(), other - other.mean()
     scale = np.sqrt((one @ one) * (other @ other))
     return float(one @ other / scale) if scale > 0 else float("nan")
+
+
+def entropy(values: Float[np.ndarray, "row col"]) -> float:
+    """Of the histogram of a map's values (100 bins from the least to the greatest), in nats: 0 of a constant map."""
+    counts = np.histogram(values.astype(float), 100)[0]
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def holm(p: Sequence[float]) -> list[float]:

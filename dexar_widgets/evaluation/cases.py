@@ -20,9 +20,9 @@ from dexar_widgets.evaluation.configuration import Configuration, CurveKind
 from dexar_widgets.evaluation.curves import Ends, ends, scored
 from dexar_widgets.evaluation.samples import EVERY, Sample, Target
 from dexar_widgets.evaluation.spans import named_by, steps_of
-from dexar_widgets.lab.trust.cascade import randomised
 from dexar_widgets.metrics import Case, Curve, Effects, Need, Steps
 from dexar_widgets.perturb import hide
+from dexar_widgets.randomisation import randomised
 from dexar_widgets.types import HeatMap
 
 __all__ = ["Judged", "cases"]

@@ -14,14 +14,12 @@ from jaxtyping import Float32
 
 from dexar_widgets.metrics import Case, Need, Score
 from dexar_widgets.metrics._scores import scored, status_of, unscored
-from dexar_widgets.statistics import spearman
+from dexar_widgets.statistics import entropy, spearman
 
 TITLE = "Randomisation"
 HIGHER_IS_BETTER = False
 NEEDS: frozenset[Need] = frozenset({"randomised"})
 WORST = 1.0
-
-_BINS = 100
 
 
 def measure(case: Case) -> Score:
@@ -37,7 +35,7 @@ def measure(case: Case) -> Score:
         for number, stage in enumerate(stages, start=1)
         if status_of(stage) == "ok"
     }
-    before, after = _entropy(own), _entropy(stages[-1])
+    before, after = entropy(own), entropy(stages[-1])
     parts["entropy_rise"] = after - before
     if before > 0:
         parts["entropy_rise_relative"] = (after - before) / before
@@ -51,10 +49,3 @@ def _likeness(own: Float32[np.ndarray, "row col"], other: Float32[np.ndarray, "r
             f"{other.shape[1]}; take both on the same grid."
         )
     return abs(spearman(own.ravel(), other.ravel()))
-
-
-def _entropy(values: Float32[np.ndarray, "row col"]) -> float:
-    """Of the histogram of a map's values, in nats."""
-    counts, _ = np.histogram(values.astype(float), _BINS)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())

@@ -12,6 +12,7 @@ from dexar_widgets import statistics
 from dexar_widgets.lab.faults import GHOST
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.trust import cascade, numerics, planted, verdicts
+from dexar_widgets.randomisation import STAGES, randomised
 from tests.unit.made import row_of
 
 SCENES = np.arange(40)
@@ -150,12 +151,12 @@ def test_the_twin_of_the_planted_models_has_none_of_their_faults(vlm):
 def test_the_cascade_forgets_stage_by_stage_and_leaves_the_model_alone(vlm):
     before = copy.deepcopy(vlm.model.state_dict())
     changed = {}
-    for stage, one in cascade.randomised(vlm, seed=1):
+    for stage, one in randomised(vlm, seed=1):
         changed[stage] = {
             name for name, weight in one.model.state_dict().items() if not torch.equal(weight, before[name])
         }
     assert all(torch.equal(weight, before[name]) for name, weight in vlm.model.state_dict().items())
-    assert list(changed) == list(cascade.STAGES)
+    assert list(changed) == list(STAGES)
     assert changed["unembedding"] < changed["decoder"] < changed["projector"] < changed["vision"]
     assert not {name for name in changed["projector"] if "vision" in name}
     assert {name for name, weight in vlm.model.named_parameters() if weight.ndim > 1} <= changed["vision"]
@@ -169,12 +170,12 @@ def test_a_map_of_the_picture_alone_fails_the_cascade_and_one_of_the_model_passe
     assert row_of(table, end, method="edges")["value"] == pytest.approx(1)
     assert row_of(table, end, method="edges")["verdict"] == "by construction"  # the failing control, as it must
     assert row_of(table, end, method="dexar_use")["value"] < 0.7
-    assert set(seen["stage"]) == {"trained", "another scene", *cascade.STAGES}
+    assert set(seen["stage"]) == {"trained", "another scene", *STAGES}
     assert 0 < row_of(table, end, method="dexar_use")["chance"] < 0.9
 
 
 def test_a_map_that_randomisation_empties_counts_neither_as_alike_nor_as_ordered():
-    stages = ("another scene", *cascade.STAGES)
+    stages = ("another scene", *STAGES)
     rows = [
         {"scene": s, "method": "dexar", "stage": stage, "likeness": 0.1, "rise": 0.2, "own": 0.1, "area": 0.1}
         for s in range(20)
@@ -191,11 +192,6 @@ def test_a_map_that_randomisation_empties_counts_neither_as_alike_nor_as_ordered
     assert row_of(table, "less its area")["verdict"] == "pass"
     bright = cascade.cascade(seen.assign(own=0.2 + seen["scene"] / 1000))
     assert row_of(bright, "less its area")["verdict"] == "fail"
-
-
-def test_entropy_is_that_of_a_histogram():
-    assert cascade.entropy(np.zeros((2, 2))) == 0
-    assert cascade.entropy(np.array([[0.0, 0.0], [1.0, 1.0]])) == pytest.approx(np.log(2))
 
 
 def test_arithmetic_that_is_right_passes_and_that_is_not_fails():

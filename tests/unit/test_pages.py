@@ -1,6 +1,9 @@
 """A page of chapters: text is text, long tables fold where asked, and without charts there is no script."""
 
-from dexar_widgets.pages import Cell, Chapter, Chart, Table, html, markdown
+import numpy as np
+import pytest
+
+from dexar_widgets.pages import Cell, Chapter, Chart, Table, html, markdown, number
 
 
 def test_a_page_without_charts_has_no_script():
@@ -24,3 +27,10 @@ def test_markdown_has_cells_that_cannot_end_and_names_charts():
     assert markdown("t", [chapter]) == (
         "# t\n\n## a\n\nb\n\n**c**\n\n| d |\n|---|\n| e\\|f; g |\n\nCharts in the HTML page: h.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1234, "0.123"), (12.34, "12.3"), (0.0, "0.000"), (1e-6, "1.0e-06"), (np.nan, "–")]
+)
+def test_numbers_are_written_with_three_digits(value, text):
+    assert number(value) == text

@@ -5,7 +5,6 @@ import pytest
 
 from dexar_widgets import statistics
 from dexar_widgets.lab.trust import gates
-from dexar_widgets.pages import number
 
 
 def test_a_mean_leaves_out_what_is_not_known_and_counts_the_rest():
@@ -231,8 +230,6 @@ def test_only_tests_with_a_known_answer_and_controls_decide():
     assert all(set(gate) <= known for gate in gates.gates().values())
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.1234, "0.123"), (12.34, "12.3"), (0.0, "0.000"), (1e-6, "1.0e-06"), (np.nan, "–")]
-)
-def test_numbers_are_written_with_three_digits(value, text):
-    assert number(value) == text
+def test_entropy_is_that_of_a_histogram():
+    assert statistics.entropy(np.zeros((2, 2))) == 0
+    assert statistics.entropy(np.array([[0.0, 0.0], [1.0, 1.0]])) == pytest.approx(np.log(2))

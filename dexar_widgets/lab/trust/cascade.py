@@ -1,25 +1,17 @@
 """T11: do maps change when the model forgets what it learned, from the last layer down to the first?
 
-Weights are drawn anew on a copy of the model: unembedding, decoder blocks, what lies between tower and decoder, vision
-tower, each on top of those before. The answer stays. A map that looks the same afterwards shows the picture, not the
-model: `edges` and `centre` must, and do, fail.
+The answer stays. A map that looks the same afterwards shows the picture, not the model: `edges` and `centre` must, and
+do, fail. `randomisation` tells what is drawn anew, and in which order.
 
 Source: Adebayo et al. (NeurIPS 2018), the cascading randomisation; Hedström et al. (2024, arXiv 2401.06465), the rise
-of a map's entropy. Differs: all blocks of the decoder at once; new weights have the old ones' deviation, so that the
-copy stays finite; vectors (norms and biases) are shuffled. Where the unembedding is tied to the embeddings, those
-change with it.
+of a map's entropy.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
-from torch import nn
 
 from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.scenes import scene as draw
@@ -27,51 +19,14 @@ from dexar_widgets.lab.trust.gates import result, table
 from dexar_widgets.lab.trust.observe import energy
 from dexar_widgets.lab.trust.truth import decided, explained
 from dexar_widgets.plugins import get
-from dexar_widgets.statistics import mean, spearman
+from dexar_widgets.randomisation import STAGES, randomised
+from dexar_widgets.statistics import entropy, mean, spearman
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.vlm import VLM
 
-__all__ = ["STAGES", "cascade", "entropy", "observe_cascade", "randomised"]
-
-STAGES = ("unembedding", "decoder", "projector", "vision")
-"""In the order in which they are drawn anew, each on top of those before."""
-BINS = 100
-
-
-def randomised(vlm: "VLM", *, seed: int = 0) -> Iterator[tuple[str, "VLM"]]:
-    """The model after each stage, on one copy that goes on changing; the model itself stays as it is."""
-    model = copy.deepcopy(vlm.model)
-    changed = replace(vlm, model=model)
-    anatomy, generator = changed.anatomy, torch.Generator().manual_seed(seed)
-    vision, decoder = set(anatomy.vision_tower.parameters()), set()
-    own = () if anatomy.own is None else anatomy.own.blocks
-    for block in (*anatomy.blocks, *own, *(() if anatomy.encoder is None else anatomy.encoder.blocks)):
-        decoder |= set(block.parameters())
-    head = set(anatomy.unembedding.parameters())
-    rest = set(model.parameters()) - vision - decoder - head
-    for stage, weights in zip(STAGES, (head, decoder, rest, vision), strict=True):
-        for weight in model.parameters():  # in the model's order: a set has none
-            if weight in weights:
-                _draw(weight, generator)
-        yield stage, changed
-
-
-def _draw(weight: nn.Parameter, generator: torch.Generator) -> None:
-    with torch.no_grad():
-        if weight.ndim > 1:
-            new = torch.randn(weight.shape, generator=generator) * float(weight.std())
-        else:
-            new = weight[torch.randperm(len(weight), generator=generator).to(weight.device)]
-        weight.copy_(new)
-
-
-def entropy(values: Float[np.ndarray, "row col"]) -> float:
-    """Of the histogram of a map's values, in nats: large where a map is disordered."""
-    counts = np.histogram(values, BINS)[0]
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+__all__ = ["cascade", "observe_cascade"]
 
 
 def observe_cascade(vlm: "VLM", scene: Scene, methods: Sequence[str], *, number: int = 0) -> pd.DataFrame:
