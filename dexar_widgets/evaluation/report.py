@@ -18,6 +18,7 @@ from dexar_widgets.evaluation.reopened import reopened
 from dexar_widgets.evaluation.results import Results
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.evaluation.tables import SUMMARY, summary
+from dexar_widgets.evaluation.validity import validities, validity
 from dexar_widgets.files import write_whole
 from dexar_widgets.pages import Chapter, html, markdown
 
@@ -96,6 +97,8 @@ def contents(
     parts = [replace(first, sentences=(*first.sentences, chapters.LEGEND)), *measured]
     if missing:
         parts.append(chapters.not_measured(missing))
+    if judged := validity(validities(results, references)):
+        parts.append(judged)
     if drawn := charts.curves(results.units, set(references.values())):
         parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
