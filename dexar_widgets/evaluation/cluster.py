@@ -10,12 +10,14 @@ import logging
 import math
 import os
 import pickle
+import secrets
 import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,8 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
         return
     _ask(address)
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        _have_token()
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError) as error:
@@ -92,6 +96,12 @@ def _ask(address: str | None) -> None:
             socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
         except OSError as error:
             raise ValueError(f"No Ray cluster at {host}:{port}: {error.strerror or error}.") from error
+
+
+def _have_token() -> None:
+    """A cluster of this run's own asks for a token, too; unless there is one, Ray writes it into the user's home."""
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ and not (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def room(cpus: int, gpus: int) -> int:

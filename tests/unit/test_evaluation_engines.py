@@ -1,5 +1,6 @@
 """What an engine loses is measured again, what it delivers twice counts once, and a task that kills is named."""
 
+import os
 import pickle
 import socket
 import sys
@@ -131,6 +132,29 @@ def test_an_address_where_nobody_listens_is_refused_at_once(ray):
         engines.opened("ray", CONFIGURATION, Given([]), None, f"127.0.0.1:{port}"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("address", "known", "made"), [(None, False, True), (None, True, False), ("auto", False, False)]
+)
+def test_a_cluster_of_its_own_has_a_token_that_is_in_no_file(ray, monkeypatch, tmp_path, address, known, made):
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # and undone with whatever is set here
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cluster.Path, "home", lambda: tmp_path)
+    if known:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("known")
+    seen = []
+
+    def init(*_, **__):
+        seen.append(len(os.environ.get("RAY_AUTH_TOKEN", "")))
+        raise ConnectionError("no")
+
+    ray.init = init
+    with pytest.raises(ValueError, match="No Ray cluster"), engines.opened("ray", CONFIGURATION, Given([]), 1, address):
+        pass
+    assert seen == [64 if made else 0]
 
 
 def machine(cpus, gpus=0.0, alive=True):
