@@ -1,9 +1,9 @@
 """IoU at its best threshold: how well some level of the map would outline the mask.
 
 max over τ of |{E ≥ τ} ∩ M| ÷ |{E ≥ τ} ∪ M|, over all values of the map enlarged bilinearly: the upper bound of every
-grid of thresholds, by one sort. The threshold is chosen with the mask in hand, so this flatters, and {E ≥ min} is the
-whole image: no map scores less than the mask's share of it. That floor is ``chance``; read the value beside it.
-The map may be signed: nothing but its order counts.
+grid of thresholds. The threshold is chosen with the mask in hand, so this flatters, and {E ≥ min} is the whole image: no
+map scores less than the mask's share of it. That floor is ``chance``; read the value beside it. The map may be signed:
+nothing but its order counts.
 
 Source: the paper's segmentation metric, whose thresholds are not given. Parts: ``grid``, the best of 100 thresholds
 evenly spaced from the least to the greatest value; and two thresholds that know nothing of the mask, ``otsu`` (Otsu
@@ -11,7 +11,7 @@ evenly spaced from the least to the greatest value; and two thresholds that know
 """
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from dexar_widgets.metrics import Case, Need, Score
 from dexar_widgets.metrics._judged import pixels_of
@@ -31,24 +31,25 @@ def measure(case: Case) -> Score:
     name, chance = "iou", pixels.prevalence
     if pixels.status != "ok":
         return unscored(name, pixels.status, higher_is_better=HIGHER_IS_BETTER, chance=chance)
-    order = np.argsort(pixels.values)
-    values = pixels.values[order]
-    overlaps = _overlaps(pixels.inside[order])
-    first = np.append(True, values[1:] > values[:-1])  # a threshold takes all values that are equal
-    grid = np.linspace(values[0], values[-1], _THRESHOLDS)
+    values, inside = np.sort(pixels.values), np.sort(pixels.values[pixels.inside])
     parts = {
-        "grid": float(overlaps[np.searchsorted(values, grid)].max()),
-        "otsu": float(overlaps[_otsu(values)]),
-        "mean": float(overlaps[np.searchsorted(values, values.mean())]),
+        "grid": float(_overlaps(values, inside, np.linspace(values[0], values[-1], _THRESHOLDS)).max()),
+        "otsu": float(_overlaps(values, inside, values[[_otsu(values)]])[0]),
+        "mean": float(_overlaps(values, inside, np.array([values.mean()]))[0]),
     }
-    return scored(name, float(overlaps[first].max()), higher_is_better=HIGHER_IS_BETTER, chance=chance, parts=parts)
+    best = float(_overlaps(values, inside, inside).max())  # between values of the mask only what is outside is added
+    return scored(name, best, higher_is_better=HIGHER_IS_BETTER, chance=chance, parts=parts)
 
 
-def _overlaps(inside: Bool[np.ndarray, " place"]) -> Float64[np.ndarray, " place"]:
-    """IoU of the mask with the places from each on."""
-    hits = np.cumsum(inside[::-1])[::-1]
-    taken = np.arange(len(inside), 0, -1)
-    return np.asarray(hits / (taken + inside.sum() - hits))
+def _overlaps(
+    values: Float64[np.ndarray, " place"],
+    inside: Float64[np.ndarray, " hit"],
+    thresholds: Float64[np.ndarray, " threshold"],
+) -> Float64[np.ndarray, " threshold"]:
+    """IoU of the mask with the places of at least each threshold; both of all and of the mask the values rise."""
+    taken = len(values) - np.searchsorted(values, thresholds)
+    hits = len(inside) - np.searchsorted(inside, thresholds)
+    return np.asarray(hits / (taken + len(inside) - hits))
 
 
 def _otsu(values: Float64[np.ndarray, " place"]) -> int:
