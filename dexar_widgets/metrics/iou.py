@@ -1,9 +1,9 @@
 """IoU at its best threshold: how well some level of the map would outline the mask.
 
 max over τ of |{E ≥ τ} ∩ M| ÷ |{E ≥ τ} ∪ M|, over all values of the map enlarged bilinearly: the upper bound of every
-grid of thresholds. The threshold is chosen with the mask in hand, so this flatters, and {E ≥ min} is the whole image: no
-map scores less than the mask's share of it. That floor is ``chance``; read the value beside it. The map may be signed:
-nothing but its order counts.
+grid of thresholds. The threshold is chosen with the mask in hand, so this flatters, and {E ≥ min} is the whole image:
+no map scores less than the mask's share of it. That floor is ``chance``; read the value beside it. The map may be
+signed: nothing but its order counts.
 
 Source: the paper's segmentation metric, whose thresholds are not given. Parts: ``grid``, the best of 100 thresholds
 evenly spaced from the least to the greatest value; and two thresholds that know nothing of the mask, ``otsu`` (Otsu
