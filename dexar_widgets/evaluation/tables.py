@@ -1,8 +1,9 @@
 """Numbers of an evaluation as tables: means with intervals, what was left out and why, chance, and who beats whom.
 
-Of a variant, every case counts that any variant has of the same data: with a number (``n``), or skipped with a reason.
-Reasons are the score's status; ``failed`` and ``broken`` where the unit has no result; ``no map`` where the method has
-none for the case, as of single words. Samples are resampled, since the targets of one sample are not independent.
+Of a variant, every case counts that any variant has of the same sample: with a number (``n``), or skipped with a
+reason. Reasons are the score's status; ``failed`` and ``broken`` where the unit has no result; ``no map`` where the
+method has none for the case, as of single words. Samples that a variant was not asked for, as slow methods often are
+asked for fewer, do not count. Samples are resampled, since the targets of one sample are not independent.
 """
 
 from collections import Counter
@@ -29,7 +30,8 @@ SUMMARY = (
 ``pairs`` alone, the cases that the reference has too. ``beside_…`` is better, worse, level (p ≥ .05 after Holm) or few
 (fewer than 10 samples); empty without a comparison."""
 _SIGNIFICANT = 0.05
-_OF_THE_CASE = frozenset({"empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken"})
+_NOT_ASKED = "not asked"
+_OF_THE_CASE = frozenset({_NOT_ASKED, "empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken"})
 """Reasons that no map could help; any other counts as the metric's worst in the pessimistic mean."""
 
 
@@ -67,7 +69,8 @@ def _variants(
     if table.empty:
         return []
     lost = scores.loc[scores["metric"].isna(), ["variant", "sample", "status"]]
-    cases = _whole(table, tuple(dict.fromkeys(scores["variant"])), lost)
+    asked = set(zip(scores["variant"], scores["sample"], strict=True))
+    cases = _whole(table, tuple(dict.fromkeys(scores["variant"])), lost, asked)
     rows = [
         {"variant": one.variant}
         | _described(one, reading)
@@ -93,7 +96,9 @@ class _Cases:
     chance: Float[np.ndarray, " case"]
 
 
-def _whole(table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame) -> dict[str, _Cases]:
+def _whole(
+    table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame, asked: Collection[tuple[str, str]]
+) -> dict[str, _Cases]:
     places = table[["sample", "target"]].drop_duplicates()
     elsewhere = [sample for sample in dict.fromkeys(lost["sample"]) if sample not in set(places["sample"])]
     sample_of = [*places["sample"], *elsewhere]
@@ -105,7 +110,8 @@ def _whole(table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame) -> 
         own = (table["variant"] == variant).to_numpy()
         where = np.array(at)[own]
         values, chance = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
-        status = np.array([why.get((variant, sample), "no map") for sample in sample_of], object)
+        here = [(variant, sample) for sample in sample_of]
+        status = np.array([why.get(one, "no map") if one in asked else _NOT_ASKED for one in here], object)
         for filled, name in ((values, "value"), (chance, "chance"), (status, "status")):
             filled[where] = table[name].to_numpy()[own]
         found[variant] = _Cases(variant, samples, values, status, chance)
@@ -115,11 +121,12 @@ def _whole(table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame) -> 
 def _described(one: _Cases, reading: Reading) -> dict[str, Any]:
     used = np.isfinite(one.values)
     found, beyond = mean(one.values, one.samples), difference(one.values, one.chance, one.samples)
-    reasons = Counter(one.status[~used])
+    skipped = ~used & (one.status != _NOT_ASKED)
+    reasons = Counter(one.status[skipped])
     row: dict[str, Any] = {
         "mean": found.value, "low": found.low, "high": found.high,
         "median": float(np.median(one.values[used])) if used.any() else np.nan,
-        "n": int(used.sum()), "samples": len(set(one.samples[used])), "skipped": int((~used).sum()),
+        "n": int(used.sum()), "samples": len(set(one.samples[used])), "skipped": int(skipped.sum()),
         "reasons": ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()),
         "chance": float(np.nanmean(one.chance)) if np.isfinite(one.chance).any() else np.nan,
         "pessimistic": _pessimistic(one, reading),

@@ -50,8 +50,15 @@ def test_what_is_skipped_is_told_and_counts_as_the_worst_where_it_is_the_maps_fa
 
 
 def test_a_case_that_others_have_is_not_forgotten():
-    scores = frame(*(score(sample, "dexar", 0.5, view="word") for sample in (1, 2)), score(1, "rise", 0.5, view="word"))
-    assert row(scores, "rise", Reading("iou", view="word"))["reasons"] == "1 no map"
+    words = [score(sample, name, 0.5, view="word") for sample, name in ((1, "dexar"), (2, "dexar"), (1, "rise"))]
+    one = row(frame(*words, score(2, "rise", 0.5)), "rise", Reading("iou", view="word"))
+    assert (one["n"], one["skipped"], one["reasons"]) == (1, 1, "1 no map")
+    assert one["pessimistic"] == pytest.approx(0.25)
+
+
+def test_samples_that_a_method_was_not_asked_for_are_not_held_against_it():
+    one = row(frame(*(score(sample, "dexar", 0.5) for sample in range(20)), score(1, "rise", 0.5)), "rise")
+    assert (one["n"], one["skipped"], one["reasons"], one["pessimistic"]) == (1, 0, "", 0.5)
 
 
 def test_a_mean_without_bounds_has_no_pessimistic_one():
