@@ -182,9 +182,10 @@ _ALL = (
         notes=(*_SHOWN, "The paper's table names no model: its rows are BakLLaVA's. Its deviation of the insertion's "
                "blur is lost in the text; here it is 10 pixels of 224.",
                "Insertion and deletion are as they are: where a changed image is worse than the mean colour alone, "
-               "deletion leaves 0 to 1, in which all of the paper's are, and a few samples can decide the mean. Clipped "
-               "to that range, and of log-likelihoods, both are among every number. Insertion can be no lower than "
-               "half of the first step of pixels, which on scenes of one object may bring all of the answer back."),
+               "deletion leaves 0 to 1, in which all of the paper's are, and a few samples can decide the mean. "
+               "Clipped to that range, and of log-likelihoods, both are among every number. Insertion can be no lower "
+               "than half of the first step of pixels, which on scenes of one object may bring all of the answer "
+               "back."),
     ),
     Preset(
         name="table7", title="DEX-AR and TAM", sources=(_IMAGENET,), closed=True,
