@@ -10,24 +10,22 @@ from dexar_widgets.evaluation.readings import Reading
 from dexar_widgets.evaluation.tables import rows_of
 from dexar_widgets.pages import Cell, Chapter, Table, number
 
-__all__ = ["losses"]
+__all__ = ["every_loss", "losses"]
+
+_TITLE = "Where DEX-AR loses"
 
 _HEADS = ("model", "data", "metric", "other", "DEX-AR", "the other", "difference", "p", "n")
 
 
 def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[str]) -> Chapter:
     """Sentences and tables from a `tables.summary`; ``controls`` are variants that know nothing of the model."""
-    title = "Where DEX-AR loses"
-    numbers = numbers[numbers["part"] == ""]
-    own = numbers[numbers["variant"].isin(list(references))]
+    own, others = _apart(numbers, references)
     if own.empty:
-        return Chapter(title, ("DEX-AR was not measured here, so no other method is compared with it.",))
-    others = numbers[~numbers["variant"].isin(list(references))]
-    lost = others[others["beside_reference"] == "better"].sort_values("p", kind="stable")
+        return Chapter(_TITLE, ("DEX-AR was not measured here, so no other method is compared with it.",))
     chance = own[own["beside_chance"].isin(["worse", "level"])]
     told = [_against_others(others), _to_controls(others, controls), _against_chance(own)]
     tables = [
-        Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost)),
+        _places(own, others),
         Table(f"DEX-AR is no better than chance: {len(chance)}", ("model", "data", "metric", "DEX-AR", "chance",
               "difference", "n"), _no_better(chance)),
     ]  # fmt: skip
@@ -36,7 +34,59 @@ def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[
         "Compared are means over the cases that both have, by a bootstrap over samples (95 %, paired); p is adjusted "
         "by Holm for the methods of one comparison. Many metrics read the same maps, so losses come in groups."
     )
-    return Chapter(title, sentences, [table for table in tables if table.rows])
+    return Chapter(_TITLE, sentences, [table for table in tables if table.rows])
+
+
+def every_loss(numbers: pd.DataFrame, references: Sequence[str]) -> Chapter | None:
+    """Each comparison in which another is better; None where there is none."""
+    _, others = _apart(numbers, references)
+    lost = others[others["beside_reference"] == "better"].sort_values("p", kind="stable")
+    if lost.empty:
+        return None
+    return Chapter("Every loss", (), [Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost))], (),
+                   folded=True)  # fmt: skip
+
+
+def _apart(numbers: pd.DataFrame, references: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Whole metrics of DEX-AR, and of all others."""
+    whole = numbers[numbers["part"] == ""]
+    own = whole["variant"].isin(list(references))
+    return whole[own], whole[~own]
+
+
+def _places(own: pd.DataFrame, others: pd.DataFrame) -> Table:
+    """DEX-AR among the others: a row per metric and view, a column per model and data set."""
+    keys = ["metric", "part", "view", "model", "data"]
+    beside = dict(list(others.groupby(keys, sort=False)))
+    cells = {tuple(row[key] for key in keys): row for row in rows_of(own)}
+    readings = list(dict.fromkeys(key[:3] for key in cells))
+    columns = list(dict.fromkeys(key[3:] for key in cells))
+    rows = [
+        [
+            Cell(Reading(*reading).title),
+            *(_place(cells.get((*reading, *column)), beside.get((*reading, *column))) for column in columns),
+        ]
+        for reading in readings
+    ]
+    said = "DEX-AR, metric by metric: how many others are better ▲, neither ≈, worse ▽, and the one furthest ahead"
+    return Table(said, ("", *(f"{model}\n{data}" for model, data in columns)), rows)
+
+
+def _place(own: Mapping[str, Any] | None, others: pd.DataFrame | None) -> Cell:
+    if own is None:
+        return Cell("")
+    lines = [number(own["mean"])]
+    if own["beside_chance"] in ("worse", "level"):
+        lines[0] += " ✗ chance"
+    if others is None:
+        return Cell(lines[0])
+    count = Counter(others["beside_reference"])
+    better = others[others["beside_reference"] == "better"]
+    lines.append(f"{count['better']} ▲ {count['level']} ≈ {count['worse']} ▽")
+    if len(better):
+        first = rows_of(better.loc[[better["less_reference"].abs().idxmax()]])[0]
+        lines.append(f"{first['variant']} {number(first['paired'])}")
+    return Cell("\n".join(lines), "better" if len(better) else "")
 
 
 def _against_others(others: pd.DataFrame) -> str:

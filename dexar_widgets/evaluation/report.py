@@ -10,7 +10,7 @@ from dexar_widgets import plugins
 from dexar_widgets.evaluation import chapters, charts, pictures
 from dexar_widgets.evaluation.comparison import comparison, measured_rows, same_setting
 from dexar_widgets.evaluation.layouts import Preset
-from dexar_widgets.evaluation.losses import losses
+from dexar_widgets.evaluation.losses import every_loss, losses
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.readings import readings_in
@@ -93,7 +93,8 @@ def contents(
     made = {name for name, (method, _) in methods if method in ORACLES}
     measured, missing = _paper(presets, results)
     compared = numbers[~numbers["variant"].isin(made)]
-    first = losses(compared, sorted(set(references.values())), sorted(controls))
+    own = sorted(set(references.values()))
+    first = losses(compared, own, sorted(controls))
     parts = [replace(first, sentences=(*first.sentences, chapters.LEGEND)), *measured]
     if missing:
         parts.append(chapters.not_measured(missing))
@@ -102,9 +103,10 @@ def contents(
     if drawn := charts.curves(results.units, set(references.values())):
         parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
+    lost = every_loss(compared, own)
     return [
         *parts,
-        *([shown] if shown else []),
+        *(part for part in (shown, lost) if part),
         chapters.every_number(numbers, references),
         chapters.costs(results),
         chapters.made(results),
