@@ -17,7 +17,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --good: #1b6e3c; --faint: #666; }
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7bd89a; --faint: #a5a5a5; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem; padding: 0 1rem;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; background: Canvas; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
 h2 ~ h2 { border-top: 1px solid var(--line); padding-top: 1rem; }
 p { max-width: 50rem; } .caption { margin: 1.25rem 0 .25rem; font-weight: 600; } summary { font-weight: 600; }
@@ -116,8 +116,8 @@ def html(title: str, parts: Sequence[Chapter], *, most_rows: int | None = None) 
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body><h1>{escape(title)}</h1>{body}{''.join(f'<script>{script}</script>' for script in scripts)}"
-        "</body></html>"
+        f"<body><main><h1>{escape(title)}</h1>{body}</main>"
+        f"{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>"
     )
 
 
@@ -155,10 +155,10 @@ def _html_chart(chart: Chart, name: str) -> str:
 
 
 def _html_table(table: Table, most_rows: int | None) -> str:
-    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
+    heads = "".join(f'<th scope="col">{escape(head)}</th>' if head else "<td></td>" for head in table.heads)
     rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
     caption = escape(table.caption)
-    body = f'<div class="wide"><table aria-label="{caption}"><tr>{heads}</tr>{rows}</table></div>'
+    body = f'<div class="wide" tabindex="0"><table aria-label="{caption}"><tr>{heads}</tr>{rows}</table></div>'
     if most_rows is None or len(table.rows) <= most_rows:
         return f'<p class="caption">{caption}</p>{body}'
     return f"<details><summary>{caption} ({len(table.rows)} rows)</summary>{body}</details>"

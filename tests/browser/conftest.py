@@ -49,20 +49,12 @@ def chromium() -> Iterator[object]:
 
 
 @pytest.fixture
-def show(chromium: object, tmp_path: Path) -> Iterator[Open]:
-    """Write an explanation's page to a file and open it; the test fails if it asks for anything or complains."""
+def open_file(chromium: object) -> Iterator[Open]:
+    """Open a page from its file; the test fails if it asks for anything or complains."""
     trouble: list[str] = []
     contexts = []
-    numbers = itertools.count()
 
-    def open_page(
-        explanation: Explanation | str, *, scheme: str = "light", width: int = 1280, height: int = 900
-    ) -> View:
-        file = tmp_path / f"page{next(numbers)}.html"
-        if isinstance(explanation, str):
-            file.write_text(explanation, "utf-8")
-        else:
-            explanation.to_html(file)
+    def open_page(file: Path, *, scheme: str = "light", width: int = 1280, height: int = 900) -> View:
         context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
@@ -76,13 +68,30 @@ def show(chromium: object, tmp_path: Path) -> Iterator[Open]:
             ),
         )
         page.goto(file.as_uri())
-        page.wait_for_selector(".stage canvas, [role=alert]")
         return View(page, trouble)
 
     yield open_page
     for context in contexts:
         context.close()
     assert not trouble, trouble
+
+
+@pytest.fixture
+def show(open_file: Open, tmp_path: Path) -> Open:
+    """Write an explanation's page to a file and open it."""
+    numbers = itertools.count()
+
+    def open_page(explanation: Explanation | str, **screen: str | int) -> View:
+        file = tmp_path / f"page{next(numbers)}.html"
+        if isinstance(explanation, str):
+            file.write_text(explanation, "utf-8")
+        else:
+            explanation.to_html(file)
+        view = open_file(file, **screen)
+        view.page.wait_for_selector(".stage canvas, [role=alert]")
+        return view
+
+    return open_page
 
 
 def listen(page: object, trouble: list[str]) -> None:
