@@ -1,4 +1,4 @@
-"""``dexar reproduce``: a table of the paper measured again, on the lab or on a checkpoint and one's own data."""
+"""``dexar reproduce``: a table or a figure of the paper again, on the lab or on a checkpoint and one's own data."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,20 @@ from dexar_widgets.cli.terminal import line, notices, progress
 if TYPE_CHECKING:
     from dexar_widgets.evaluation.reproductions import Made
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="table1 … table8.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="table1 … table8, figure3, figure5 … figure10.", show_default=False)
+]
 Models = Annotated[
     str | None,
     typer.Option("--model", "-m", help="Names with commas between. Default: the lab's four.", show_default=False),
 ]
 Data = Annotated[
     list[str] | None,
-    typer.Option("--data", help="NAME:FOLDER of a local copy; may be given again. Default: the lab's stand-ins."),
+    typer.Option(
+        "--data",
+        help="NAME:FOLDER of a local copy; may be given again. Figures also: pictures:FOLDER, or a CSV file. "
+        "Default: the lab's stand-ins.",
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder; what is there is not done again. Default: reproduced/NAME.")
@@ -28,10 +34,12 @@ Out = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Samples of each data set. Default: 20 or 50 of the lab's, all of others.", show_default=False
+        min=1,
+        help="Samples of each data set. Default: 20 or 50 of the lab's, all of others; a few for a figure.",
+        show_default=False,
     ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes on this machine, each with the model in memory.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes on this machine, each with the model in memory; for tables.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Changed images in one pass.")]
 
 
@@ -53,10 +61,12 @@ def reproduce(
     dtype: choices.Dtype = None,
     as_json: choices.AsJson = False,
 ) -> None:
-    """Measure a table of the paper again, and write NAME.html, NAME.md and NAME.csv with our numbers beside its own.
+    """Measure a table of the paper again, or make a figure of it again.
 
-    Without --data and --model it runs on the lab, minutes to an hour on two cores; after a crash, type the same once
-    more. Exit status 1: some units have no result.
+    A table is NAME.html, NAME.md and NAME.csv, with our numbers beside the paper's. A figure is NAME.png, NAME.svg, a
+    page that says what is to be seen, and NAME.csv with every number behind it. Without --data and --model it runs on
+    the lab: a table takes minutes to an hour on two cores, a figure about one; after a crash, type the same once more.
+    Exit status 1: some units have no result.
 
     Example: `dexar reproduce table2 --model llava-hf/llava-1.5-7b-hf --data voc:VOCdevkit --limit 200`
     """
@@ -88,5 +98,5 @@ def _tell(made: "Made", *, as_json: bool) -> None:
         for kind, path in made.files.items():
             line(kind, str(path.resolve()))
     if made.without_result:
-        notices([f"{made.without_result} units have no result; the page says why, under how it was made."])
+        notices([f"{made.without_result} units have no result; the page says why."])
         raise typer.Exit(1)

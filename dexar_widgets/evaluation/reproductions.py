@@ -1,65 +1,26 @@
-"""What of the paper can be reproduced by name: its tables, on the lab or on a checkpoint and one's own data.
+"""What of the paper can be reproduced by name: tables and figures, on the lab or on a checkpoint and one's own data.
 
-Every entry of `REPRODUCIBLE` carries itself out; whatever it measures is kept, so that the same command goes on where
-it was cut short, and another model is added to what is there.
+Every entry of `REPRODUCIBLE` carries itself out. Whatever a table measures is kept, so that the same command goes on
+where it was cut short, and another model is added to what is there; a figure is made anew.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 
 from dexar_widgets.evaluation import report, results, runs
 from dexar_widgets.evaluation.comparison import comparison
 from dexar_widgets.evaluation.configuration import configuration_of
+from dexar_widgets.evaluation.figures import FIGURES
 from dexar_widgets.evaluation.layouts import Preset, Source
 from dexar_widgets.evaluation.presets import PRESETS
+from dexar_widgets.evaluation.reproducible import Made, Reproducible, Request
 from dexar_widgets.evaluation.results import Results
 
 __all__ = ["REPRODUCIBLE", "Made", "Reproducible", "Request"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """How something is to be reproduced. ``models``: None takes the lab's four.
-
-    ``roots`` are folders of data sets by reader; without any the lab stands for all of them, else what has no folder is
-    left out. ``limit``: so many samples of each; None takes what the entry has for the lab, and all of other data.
-    ``tell`` hears of samples done, of how many, and of what.
-    """
-
-    out: Path
-    models: Sequence[str] | None = None
-    roots: Mapping[str, Path] = field(default_factory=dict)
-    limit: int | None = None
-    jobs: int = 1
-    batch_size: int = 16
-    device: str | None = None
-    dtype: str | None = None
-    tell: Callable[[int, int, str], None] = lambda _done, _all, _text: None
-
-
-@dataclass(frozen=True)
-class Made:
-    """What was written, and how many units have no result."""
-
-    files: Mapping[str, Path]
-    units: int
-    without_result: int
-
-
-class Reproducible(Protocol):
-    """One thing of the paper."""
-
-    @property
-    def title(self) -> str:
-        """What it shows."""
-
-    def carry_out(self, request: Request) -> Made:
-        """Measure what is not there yet, and write what came of it. Raises `ValueError` for what cannot be."""
 
 
 @dataclass(frozen=True)
@@ -120,5 +81,5 @@ def _table(preset: Preset, found: Results) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
-REPRODUCIBLE: Mapping[str, Reproducible] = {name: TableOf(preset) for name, preset in PRESETS.items()}
-"""By name, in the paper's order."""
+REPRODUCIBLE: Mapping[str, Reproducible] = {name: TableOf(preset) for name, preset in PRESETS.items()} | dict(FIGURES)
+"""By name, in the paper's order: tables, then figures."""

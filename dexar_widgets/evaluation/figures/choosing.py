@@ -1,0 +1,93 @@
+"""Which cases a figure shows: decided by the scene and the answer, never by a map, and said on the page."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dexar_widgets import engine
+from dexar_widgets.asking import ask
+from dexar_widgets.evaluation import data
+from dexar_widgets.evaluation.figures.pictures import open_pictures
+from dexar_widgets.evaluation.reproducible import Request
+from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
+from dexar_widgets.evaluation.spans import spans_of
+from dexar_widgets.vlm import VLM, load
+
+__all__ = ["answered", "first_scenes", "loaded", "loaded_lab", "own_answer", "samples_of", "says_once"]
+
+_LOOKED_AT = 200
+"""Scenes, or samples, that are looked at for one that meets a condition."""
+
+
+def loaded(request: Request, default: Sequence[str]) -> Iterator[VLM]:
+    """The models, one after the other: a large one need not share the memory."""
+    for name in request.models or default:
+        yield load(name, device=request.device, dtype=request.dtype)
+
+
+def loaded_lab(request: Request, default: Sequence[str]) -> list[VLM]:
+    """Those of the models that are embedded, which are asked when scenes are chosen."""
+    return [load(name) for name in request.models or default if name.startswith("lab/")]
+
+
+def own_answer(vlm: VLM, image: Any, prompt: str | None) -> str:
+    """What the model says."""
+    asked = ask(vlm, image, prompt, answer=None, steps=None, on_word=None, decoding=engine.Decoding())
+    return asked.said.generation.text
+
+
+def answered(vlms: Sequence[VLM], sample: Sample) -> bool:
+    """Whether every model says what is true."""
+    return all(own_answer(vlm, sample.image, sample.prompt).strip() == sample.answer for vlm in vlms)
+
+
+def says_once(text: str, word: str) -> bool:
+    """Whether a word stands in a text exactly once, its plural too."""
+    return len(spans_of(text, word)) == 1
+
+
+def first_scenes(
+    first: int, fits: Callable[[Sample], bool], count: int, *, most: int = _LOOKED_AT, **options: Any
+) -> tuple[list[Sample], int]:
+    """The first of the lab's scenes from a seed on that meet a condition, and the seed that comes after them."""
+    found: list[Sample] = []
+    scenes = data.open("lab", first=first, count=most, **options)
+    for id_ in scenes.ids:
+        if len(found) == count:
+            return found, int(id_)
+        sample = scenes.load(id_)
+        if fits(sample):
+            found.append(sample)
+    return found, first + most
+
+
+def samples_of(
+    request: Request,
+    readers: Mapping[str, Mapping[str, Any]],
+    count: int,
+    lost: list[str],
+    fits: Callable[[Sample], bool] = lambda _sample: True,
+    *,
+    most: int = _LOOKED_AT,
+) -> list[Sample]:
+    """The first samples of each data set of the request that meet a condition; broken ones are told in ``lost``."""
+    found: list[Sample] = []
+    for name, root in request.roots.items():
+        dataset = _opened(name, root, readers)
+        before = len(found)
+        for id_ in dataset.ids[:most]:
+            if len(found) - before == (request.limit or count):
+                break
+            try:
+                sample = dataset.load(id_)
+                if fits(sample):
+                    found.append(sample)
+            except BrokenSampleError as error:
+                lost.append(f"{name} {id_}: {error}")
+        if len(found) == before:
+            lost.append(f"{name}: none of the first {min(most, len(dataset.ids))} samples is such a case.")
+    return found
+
+
+def _opened(name: str, root: Path, readers: Mapping[str, Mapping[str, Any]]) -> Dataset:
+    return open_pictures(root) if name == "pictures" else data.open(name, root, **readers[name])
