@@ -16,6 +16,7 @@ from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.readings import readings_in
 from dexar_widgets.evaluation.reopened import reopened
 from dexar_widgets.evaluation.results import Results
+from dexar_widgets.evaluation.robustness import robustness, under_corruption
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.evaluation.tables import SUMMARY, summary
 from dexar_widgets.evaluation.validity import validities, validity
@@ -98,8 +99,8 @@ def contents(
     parts = [replace(first, sentences=(*first.sentences, chapters.LEGEND)), *measured]
     if missing:
         parts.append(chapters.not_measured(missing))
-    if judged := validity(validities(results, references)):
-        parts.append(judged)
+    judged = (validity(validities(results, references)), robustness(under_corruption(results, references)))
+    parts += [part for part in judged if part]
     if drawn := charts.curves(results.units, set(references.values())):
         parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
