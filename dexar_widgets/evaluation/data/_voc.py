@@ -1,19 +1,21 @@
 """PascalVOC's segmentations: what `voc` and `voc_qa` share."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from dexar_widgets.evaluation.data._listed import drawn
+from dexar_widgets.evaluation.data._listed import Listed, drawn, settings_of
 from dexar_widgets.evaluation.data._options import maybe_text, one_of, part, truth, whole_number
 from dexar_widgets.evaluation.data._reading import BadFilesError, first_file, indices, lines_of, same_size
 from dexar_widgets.evaluation.data._reading import upright_picture as pixels_of
-from dexar_widgets.evaluation.samples import BrokenSampleError
+from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 
-__all__ = ["CLASSES", "EXPECTS", "SOURCE", "Segmented", "Segments", "folder_of", "ids_of", "segmented"]
+__all__ = ["CLASSES", "EXPECTS", "SOURCE", "Segmented", "Segments", "listed", "segmented"]
 
 EXPECTS = (
     "VOC2012/ (or VOCdevkit/VOC2012/, or the root is that folder itself; likewise VOC2007) with JPEGImages/*.jpg, "
@@ -69,7 +71,15 @@ class Segments:
     void: Bool[np.ndarray, "height width"]
 
 
-def folder_of(root: Path, options: Segmented) -> Path:
+def listed(name: str, root: Path, options: Segmented, sample: Callable[..., Sample]) -> Dataset:
+    """The images of a split, by their names; ``sample`` makes one of its name, nothing, the folder and the options."""
+    folder = _folder_of(root, options)
+    ids = _ids_of(folder, options)
+    make = partial(sample, folder=folder, options=options)
+    return Listed(f"{name}{options.year}", settings_of(options, ids), dict.fromkeys(ids), make)
+
+
+def _folder_of(root: Path, options: Segmented) -> Path:
     """The folder of a year."""
     year = f"VOC{options.year}"
     if root.name == year and (root / "SegmentationClass").is_dir():
@@ -81,7 +91,7 @@ def folder_of(root: Path, options: Segmented) -> Path:
     return folder
 
 
-def ids_of(folder: Path, options: Segmented) -> list[str]:
+def _ids_of(folder: Path, options: Segmented) -> list[str]:
     """The images of the split, or those that were drawn."""
     table = first_file(folder, (f"ImageSets/Segmentation/{options.split}.txt",))
     ids = lines_of(table)

@@ -6,13 +6,11 @@ can be had. The void along outlines is ``ignored``.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from dexar_widgets.evaluation.data import _voc
-from dexar_widgets.evaluation.data._listed import Listed, settings_of
 from dexar_widgets.evaluation.data._options import one_of, truth
 from dexar_widgets.evaluation.data._sentences import listing
 from dexar_widgets.evaluation.samples import Dataset, Sample, Target
@@ -43,10 +41,7 @@ class Options(_voc.Segmented):
 
 def read(root: Path, options: Options) -> Dataset:
     """The images of a split, by their names."""
-    folder = _voc.folder_of(root, options)
-    ids = _voc.ids_of(folder, options)
-    name = f"voc{options.year}"
-    return Listed(name, settings_of(options, ids), dict.fromkeys(ids), partial(_sample, folder=folder, options=options))
+    return _voc.listed("voc", root, options, _sample)
 
 
 def _sample(id_: str, _: None, *, folder: Path, options: Options) -> Sample:

@@ -8,14 +8,13 @@ What a template calls filler may still depend on the image: whether " as well as
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
 from dexar_widgets.evaluation.data import _voc
-from dexar_widgets.evaluation.data._listed import Listed, lot, picked, settings_of
+from dexar_widgets.evaluation.data._listed import lot, picked
 from dexar_widgets.evaluation.data._options import one_of
 from dexar_widgets.evaluation.data._sentences import sentence
 from dexar_widgets.evaluation.samples import Dataset, Sample, Target
@@ -59,10 +58,7 @@ class Options(_voc.Segmented):
 
 def read(root: Path, options: Options) -> Dataset:
     """The images of a split, by their names."""
-    folder = _voc.folder_of(root, options)
-    ids = _voc.ids_of(folder, options)
-    name = f"voc_qa{options.year}"
-    return Listed(name, settings_of(options, ids), dict.fromkeys(ids), partial(_sample, folder=folder, options=options))
+    return _voc.listed("voc_qa", root, options, _sample)
 
 
 def _sample(id_: str, _: None, *, folder: Path, options: Options) -> Sample:
