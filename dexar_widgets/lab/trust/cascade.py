@@ -16,7 +16,7 @@ import pandas as pd
 from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.scenes import scene as draw
 from dexar_widgets.lab.trust.gates import result, table
-from dexar_widgets.lab.trust.observe import energy
+from dexar_widgets.lab.trust.observe import areas, energy
 from dexar_widgets.lab.trust.truth import decided, explained
 from dexar_widgets.plugins import get
 from dexar_widgets.randomisation import STAGES, randomised
@@ -56,7 +56,7 @@ def _rows(
     grid = e.layout.grids[0]
     for place, index in places:
         mask = scene.visible[index : index + 1]
-        even = energy(np.ones((grid.rows, grid.cols)), grid, mask).shares[0]
+        even = areas(grid, mask)[0]
         for method in methods:
             one = before.attributions[method].maps[place].astype(float)
             other = e.attributions[method].maps[min(place, len(e.steps) - 1)].astype(float)

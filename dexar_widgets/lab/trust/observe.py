@@ -26,6 +26,7 @@ __all__ = [
     "SLOW",
     "Energy",
     "Sight",
+    "areas",
     "energy",
     "judged",
     "observe",
@@ -72,6 +73,11 @@ def energy(values: Float[np.ndarray, "row col"], grid: Grid, masks: Bool[np.ndar
     if total == 0:
         return Energy(total, np.full(len(masks), np.nan), np.zeros(len(masks), bool))
     return Energy(total, np.array([positive[mask].sum() for mask in flat]) / total, flat[:, int(enlarged.argmax())])
+
+
+def areas(grid: Grid, masks: Bool[np.ndarray, "mask height width"]) -> Float[np.ndarray, " mask"]:
+    """The share of its energy that a map of the same value everywhere has on each mask."""
+    return energy(np.ones((grid.rows, grid.cols)), grid, masks).shares
 
 
 def over_area(share: pd.Series, area: pd.Series) -> Float[np.ndarray, " case"]:

@@ -19,7 +19,7 @@ from dexar_widgets.lab.evaluate import said
 from dexar_widgets.lab.faults import FAULTS, GHOST, TRIGGER
 from dexar_widgets.lab.scenes import Scene, render
 from dexar_widgets.lab.specifications import Prop, SceneObject, Specification
-from dexar_widgets.lab.trust.observe import energy
+from dexar_widgets.lab.trust.observe import areas, energy
 from dexar_widgets.lab.trust.truth import explained, follows, marks_of, scores
 from dexar_widgets.lab.world import MAX_OBJECTS
 
@@ -83,14 +83,14 @@ def _shares(
 ) -> list[dict[str, Any]]:
     """Each method's energy of some steps on each mask, and the masks' areas."""
     grid = e.layout.grids[0]
-    even = energy(np.ones((grid.rows, grid.cols)), grid, masks).shares
+    even = areas(grid, masks)
     rows = []
     for method in methods:
         found = energy(e.attributions[method].heatmap(list(steps)).values.astype(float), grid, masks)
         shares = dict(zip(names, found.shares, strict=True))
-        areas = dict(zip((f"{name}, area" for name in names), even, strict=True))
+        whole = dict(zip((f"{name}, area" for name in names), even, strict=True))
         hits = dict(zip((f"{name}, hit" for name in names), found.hits, strict=True))
-        rows.append({"method": method} | shares | areas | hits)
+        rows.append({"method": method} | shares | whole | hits)
     return rows
 
 

@@ -21,7 +21,7 @@ from dexar_widgets.lab.scenes import Scene
 from dexar_widgets.lab.specifications import Background, Specification
 from dexar_widgets.lab.stories import STORIES, Story, story
 from dexar_widgets.lab.trust.gates import by_method, result, table
-from dexar_widgets.lab.trust.observe import energy
+from dexar_widgets.lab.trust.observe import areas, energy
 from dexar_widgets.lab.trust.truth import FILLER, GROUNDED, SAID, marks_of, scores
 from dexar_widgets.statistics import mean, rate
 
@@ -98,7 +98,7 @@ def _shares(
     e: Explanation, steps: Sequence[int], methods: Sequence[str], masks: Bool[np.ndarray, "mask height width"]
 ) -> list[dict[str, Any]]:
     grid = e.layout.grids[0]
-    even = energy(np.ones((grid.rows, grid.cols)), grid, masks).shares
+    even = areas(grid, masks)
     rows = []
     for method in methods:
         heat = e.attributions[method].heatmap(steps)
