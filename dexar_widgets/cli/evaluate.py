@@ -69,7 +69,16 @@ Slurm = Annotated[
         help="Print a script that runs shards as SLURM's jobs, and do nothing.",
     ),
 ]  # fmt: skip
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what there is to do, and do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what there is to do and, of a folder with results, for how long.")
+]
+Probe = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="With --dry-run: measure so many images of each model that has no results, to tell hours, and keep "
+        "nothing.", show_default=False,
+    ),
+]  # fmt: skip
 
 
 def add(app: typer.Typer) -> None:
@@ -100,6 +109,7 @@ def evaluate(
     device: choices.Device = None,
     dtype: choices.Dtype = None,
     dry_run: DryRun = False,
+    probe: Probe = None,
     slurm: Slurm = False,  # noqa: ARG001 (answered before anything is asked for)
     as_json: choices.AsJson = False,
 ) -> None:
@@ -129,9 +139,11 @@ def evaluate(
         _Place(title, folder, one, configuration_of(one, **wanted))
         for title, folder, one in _places(dataset, out, corruption)
     ]
+    if probe is not None and not dry_run:
+        raise ValueError("--probe is for --dry-run: a run tells what it took in the end.")
     some: dict[str, Any] = {"limit": limit, "shard": runs.Shard.of(shard)}
     if dry_run:
-        _plan(places, as_json=as_json, **some)
+        _plan(places, as_json=as_json, jobs=jobs or 1, probe=probe or 0, **some)
     else:
         _measure(places, as_json=as_json, engine=engine, workers=jobs, address=address, **some)
 
@@ -157,16 +169,16 @@ def _places(dataset: "Dataset", out: Path, corruption: str | None) -> "Iterator[
         yield f"{name}-{severity}", out / f"{name}-{severity}", Corrupted(dataset, name, severity)
 
 
-def _plan(places: Sequence[_Place], *, as_json: bool, **some: Any) -> None:
+def _plan(places: Sequence[_Place], *, as_json: bool, jobs: int, **some: Any) -> None:
     from dexar_widgets.evaluation import runs
 
     told = {}
     for place in places:
         plan = runs.plan(place.configuration, place.dataset, out=place.folder, **some)
-        told[place.title] = evaluated.plan_record(plan)
+        told[place.title] = evaluated.plan_record(plan, jobs=jobs)
         if not as_json:
             _head(place)
-            evaluated.tell_plan(plan)
+            evaluated.tell_plan(plan, jobs=jobs)
     _json(told, as_json=as_json)
 
 

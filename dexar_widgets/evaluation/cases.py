@@ -5,7 +5,8 @@ together, as the paper has it; and ``word``, the map of the words that name a ta
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -25,9 +26,11 @@ from dexar_widgets.perturb import hide
 from dexar_widgets.randomisation import randomised
 from dexar_widgets.types import HeatMap
 
-__all__ = ["Judged", "cases"]
+__all__ = ["INTERVENTIONS", "Judged", "cases"]
 
 View = Literal["answer", "word"]
+INTERVENTIONS = ("effects", "randomised")
+"""What is changed to see what follows: objects taken away, and weights drawn anew."""
 _SEVERAL = 3  # objects among which a rank correlation is taken
 
 
@@ -40,6 +43,8 @@ class Judged:
     configuration: Configuration
     among_first: bool
     """Whether the randomisation check looks at it."""
+    took: dict[str, engine.Meter] = field(default_factory=lambda: {name: engine.Meter() for name in INTERVENTIONS})
+    """What interventions have taken so far; each is made once, when the first map needs it."""
 
     @cached_property
     def ends(self) -> Ends | None:
@@ -63,7 +68,8 @@ class Judged:
         sample, image = self.sample, self.asked.example.image
         without = sample.without or [hide(image, target.mask) for target in sample.targets]
         pictures = [lambda: image, *(lambda one=one: one for one in without)]
-        whole, *rest = scored(self.asked, pictures, self.configuration.batch_size)
+        with self._metered("effects"):
+            whole, *rest = scored(self.asked, pictures, self.configuration.batch_size)
         return np.asarray(whole - np.stack(rest))
 
     @cached_property
@@ -72,14 +78,21 @@ class Judged:
         asked, variants = self.asked, self.configuration.methods
         wanted = {variant.name: options_of(variant.method, variant.options) for variant in variants}
         found: dict[str, list[HeatMap]] = {variant.name: [] for variant in variants}
-        for _, changed in randomised(asked.vlm, seed=self.configuration.seed):
-            request = engine.encode(changed, asked.example)
-            said = engine.resume(changed, request, asked.said.generation)
-            again = replace(asked, vlm=changed, request=request, said=said)
-            ran = run(again, wanted, methods={variant.name: variant.method for variant in variants})
-            for name, one in ran.found.items():
-                found[name].append(one.sequence_map())
+        with self._metered("randomised"):
+            for _, changed in randomised(asked.vlm, seed=self.configuration.seed):
+                request = engine.encode(changed, asked.example)
+                said = engine.resume(changed, request, asked.said.generation)
+                again = replace(asked, vlm=changed, request=request, said=said)
+                ran = run(again, wanted, methods={variant.name: variant.method for variant in variants})
+                for name, one in ran.found.items():
+                    found[name].append(one.sequence_map())
         return {name: tuple(maps) for name, maps in found.items()}
+
+    @contextmanager
+    def _metered(self, what: str) -> Iterator[None]:
+        with engine.metered(self.asked.vlm, memory=False) as meter:
+            yield
+        self.took[what] = engine.total([self.took[what], meter])
 
     def energies(self, found: Attribution) -> Float[np.ndarray, " map"]:
         """Each step's weight times the mean of its positive map."""

@@ -6,7 +6,7 @@ often. Work that is there is not done again. Only the process that was called wr
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from dexar_widgets.evaluation import engines
 from dexar_widgets.evaluation.configuration import Configuration
 from dexar_widgets.evaluation.engines import LostWorkersError, Records, Task
 from dexar_widgets.evaluation.samples import Dataset
+from dexar_widgets.evaluation.spending import Estimate, estimated
 from dexar_widgets.evaluation.store import Joined, Store
 
 __all__ = ["LostWorkersError", "Plan", "Shard", "evaluate", "plan", "shard_of"]
@@ -57,12 +58,17 @@ def shard_of(sample: str, count: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to do: samples and units, those that are there, and the metrics' passes through the model."""
+    """What is to do: samples and units, those that are there, and the perturbation curves' passes through the model.
+
+    ``images`` are left, a sample by a model each, and ``estimate`` what they will take.
+    """
 
     samples: int
     units: int
     done: int
     metric_forwards: int
+    images: int
+    estimate: Estimate
 
 
 def evaluate(
@@ -131,13 +137,14 @@ def open_tasks(
     configuration: Configuration, dataset: Dataset, store: Store, limit: int | None, shard: Shard
 ) -> list[Task]:
     """Samples of which some unit is not there, model by model; a sample is measured whole: its batches are alike."""
-    done = store.done()
-    return [
-        (model, id_)
-        for model in configuration.models
-        for id_ in _samples(dataset, limit, shard)
-        if any(configuration.unit(model, id_, variant.name) not in done for variant in configuration.variants)
-    ]
+    return list(_open(configuration, list(_samples(dataset, limit, shard)), store.done()))
+
+
+def _open(configuration: Configuration, samples: Sequence[str], done: Collection[str]) -> Iterator[Task]:
+    for model in configuration.models:
+        for id_ in samples:
+            if any(configuration.unit(model, id_, variant.name) not in done for variant in configuration.variants):
+                yield model, id_
 
 
 @contextmanager
@@ -172,18 +179,20 @@ def plan(
     limit: int | None = None,
     shard: Shard = Shard(),
     out: Path | None = None,
+    probe: int = 0,
 ) -> Plan:
-    """What `evaluate` would do, without loading a model."""
+    """What `evaluate` would do; no model is loaded but to ``probe`` so many images of each that has none measured."""
     samples = list(_samples(dataset, limit, shard))
-    each = len(configuration.variants) * len(configuration.models)
-    done = 0
-    if out is not None and (out / "configuration.json").is_file():
-        there = Store(out, configuration).done()
-        done = sum(
-            configuration.unit(model, id_, variant.name) in there
-            for model in configuration.models for id_ in samples for variant in configuration.variants
-        )  # fmt: skip
+    there = Store(out, configuration) if out is not None and (out / "configuration.json").is_file() else None
+    done = set[str]() if there is None else there.done()
+    units = [
+        configuration.unit(model, id_, variant.name)
+        for model in configuration.models for id_ in samples for variant in configuration.variants
+    ]  # fmt: skip
     inner = len(configuration.curves) * (configuration.levels - 1)
     shared = 3 if configuration.curves else 0
     forwards = len(samples) * len(configuration.models) * (shared + inner * len(configuration.variants))
-    return Plan(len(samples), len(samples) * each, done, forwards)
+    tasks = list(_open(configuration, samples, done))
+    known = None if there is None else there.costs()
+    left = estimated(configuration, dataset, tasks, known, probe=probe)
+    return Plan(len(samples), len(units), len(done.intersection(units)), forwards, len(tasks), left)

@@ -21,11 +21,16 @@ from dexar_widgets.evaluation.configuration import CURVES, Configuration, differ
 from dexar_widgets.files import whole, write_whole
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 __all__ = ["Joined", "Store"]
 
-_COSTS = ("seconds_answer", "seconds_shared", "seconds_own", "seconds_curves", "forwards", "backwards", "peak_bytes")
+_COSTS = (
+    *("seconds_answer", "seconds_shared", "seconds_own", "seconds_curves", "forwards", "backwards", "peak_bytes"),
+    *("seconds_effects", "seconds_randomised", "seconds_metrics", "seconds_sample", "forwards_sample"),
+    "forwards_randomised",
+)
 _SCORE = ("metric", "view", "target", "value", "status", "chance", "parts")
 _PLAIN = ("unit", "model", "data", "sample", "variant", "method", "options", "status", "reason", "answer", "facts")
 
@@ -107,6 +112,14 @@ class Store:
             units, states = (table.column(name).to_pylist() for name in ("unit", "status"))
             found.update(unit for unit, state in zip(units, states, strict=True) if state == "ok")
         return found
+
+    def costs(self) -> "pd.DataFrame":
+        """What units took, as ``costs.parquet`` has it, of all parts there are now."""
+        import pandas as pd
+
+        columns = ["unit", "model", "sample", "variant", "costs"]
+        rows = [_told(record) for table in self._tables(columns, []) for record in table.to_pylist()]
+        return pd.DataFrame(rows, columns=_costs_schema().names)
 
     def _tables(self, columns: Sequence[str] | None, damaged: list[str]) -> Iterator["pa.Table"]:
         import pyarrow as pa

@@ -19,7 +19,7 @@ from dexar_widgets.asking import Asked, ask
 from dexar_widgets.attribution import Attribution
 from dexar_widgets.attributions import options_of, run
 from dexar_widgets.evaluation import curves
-from dexar_widgets.evaluation.cases import Judged, cases
+from dexar_widgets.evaluation.cases import INTERVENTIONS, Judged, cases
 from dexar_widgets.evaluation.configuration import CURVES, Configuration, CurveKind, Variant
 from dexar_widgets.evaluation.oracles import ORACLES, oracle
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
@@ -34,15 +34,19 @@ __all__ = ["Worker"]
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Took:
-    """Seconds by stage, passes and memory of one unit."""
+    """Seconds by stage, passes and memory of one unit; the first that needs what a sample's units share pays for it."""
 
     seconds_answer: float
     seconds_shared: float
     seconds_own: float
     seconds_curves: float
+    seconds_effects: float
+    seconds_randomised: float
+    seconds_metrics: float
     forwards: int
+    forwards_randomised: int
     backwards: int
     peak_bytes: int | None
 
@@ -57,7 +61,16 @@ class Worker:
         self._first = frozenset(dataset.ids[: configuration.randomised])
 
     def records(self, id_: str) -> list[Record]:
-        """The records of one sample, one per variant, in the configuration's order; never raises for a bad sample."""
+        """The records of one sample, one per variant, in the configuration's order; never raises for a bad sample.
+
+        Each tells what the whole sample took, too: seconds, and images through the model but to generate the answer.
+        """
+        with engine.metered(self.vlm, memory=False) as whole:
+            found = self._records(id_)
+        took = {"seconds_sample": round(whole.seconds, 6), "forwards_sample": whole.forwards}
+        return [record | {"costs": record.get("costs", {}) | took} for record in found]
+
+    def _records(self, id_: str) -> list[Record]:
         try:
             sample = self.dataset.load(id_)
             asked = self._asked(sample)
@@ -98,17 +111,26 @@ class Worker:
         drawn: Mapping[CurveKind, Curve] = {}
         if judged.ends is not None:
             drawn = curves.curves(judged.asked, heat, judged.ends, self.configuration, key)
-        seconds = time.perf_counter() - started
+        measured, before = time.perf_counter(), dict(judged.took)
         scores = [
             _score(get("metrics", name).measure(case), view, target)
             for name in self.configuration.metrics
             for view, target, case in cases(found, judged, drawn, get("metrics", name).NEEDS)
         ]
-        inner = sum(len(curve.fractions) - 2 for curve in drawn.values())
+        seconds = {name: judged.took[name].seconds - before[name].seconds for name in INTERVENTIONS}
         took = _Took(
-            found.cost.answer, found.cost.shared, found.cost.own, round(seconds, 6),
-            found.cost.forwards + inner, found.cost.backwards, found.cost.peak_bytes,
-        )  # fmt: skip
+            seconds_answer=found.cost.answer,
+            seconds_shared=found.cost.shared,
+            seconds_own=found.cost.own,
+            seconds_curves=round(measured - started, 6),
+            seconds_effects=round(seconds["effects"], 6),
+            seconds_randomised=round(seconds["randomised"], 6),
+            seconds_metrics=round(time.perf_counter() - measured - sum(seconds.values()), 6),
+            forwards=found.cost.forwards + sum(len(curve.fractions) - 2 for curve in drawn.values()),
+            forwards_randomised=judged.took["randomised"].forwards - before["randomised"].forwards,
+            backwards=found.cost.backwards,
+            peak_bytes=found.cost.peak_bytes,
+        )
         rows: Record = {kind: drawn[kind].nll.tolist() if kind in drawn else [] for kind in CURVES}
         return (
             rows

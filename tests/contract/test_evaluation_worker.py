@@ -165,6 +165,24 @@ def test_costs_tell_seconds_and_passes_apart_from_results(measured):
     assert json.loads(costs["by"].iloc[0])["versions"]["torch"]
 
 
+def test_costs_tell_interventions_and_the_whole_sample(measured):
+    _, _, tables = measured
+    costs = tables["costs"].query("model == 'lab/llava' and sample != 'scene 0'").set_index("sample")
+    for sample, objects, checked in (("scene 1", 3, True), ("scene 2", 1, False)):
+        units = costs.loc[sample]
+        assert (units["seconds_effects"] > 0).sum() == (objects > 1)  # made once, for the first map that needs it
+        assert (units["seconds_randomised"] > 0).sum() == checked
+        assert (units["seconds_metrics"] > 0).all()
+        own = ["seconds_own", "seconds_curves", "seconds_effects", "seconds_randomised", "seconds_metrics"]
+        once = units[["seconds_answer", "seconds_shared"]].max().sum()
+        assert units["seconds_sample"].nunique() == 1
+        assert units[own].sum().sum() + once < units["seconds_sample"].iloc[0]
+        # the answer's pass, the methods', three pictures at the curves' ends, two between for each map; interventions
+        interventions = (objects + 1 if objects > 1 else 0) + units["forwards_randomised"].sum()
+        assert set(units["forwards_sample"]) == {1 + 1 + 3 + 3 * 2 + interventions}
+        assert (units["forwards_randomised"].sum() > 0) == checked
+
+
 def run(folder, *more, **options):
     command = [sys.executable, "-c", "import sys; from dexar_widgets.cli import main; sys.exit(main())", "evaluate"]
     command += ["--data-option", "count=6", "--methods", "dexar,random", "--metrics", "energy_pointing_game,deletion"]

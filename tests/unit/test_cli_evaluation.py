@@ -48,6 +48,51 @@ def test_a_plan_is_of_each_corruption(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_results_a_plan_says_what_is_not_known_and_how_it_could_be(tmp_path, capsys):
+    words = (*SMALL, "--out", tmp_path, "--dry-run")
+    assert run(*words) == 0
+    said = capsys.readouterr().out
+    assert "not known: no image of lab/llava is measured in this folder yet; --probe 2" in said
+    assert run(*words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["hours"], told["forwards"], told["images"]) == (None, None, 1)
+    assert run(*SMALL, "--out", tmp_path, "--probe", 2) == 2
+    assert "--probe is for --dry-run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_tells_what_it_took_and_a_plan_what_is_left_and_by_what(tmp_path, capsys, here):
+    words = ("--methods", "dexar,random", "--metrics", "iou,deletion", "--levels", 3, "--out", tmp_path)
+    plan = (*words, "--limit", 6, "--dry-run")
+    assert run(*plan, "--probe", 2, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    # the given answer's pass, the methods' one, three pictures at the ends of a curve, two between them for each method
+    assert (told["forwards"], told["basis"]["probed_images"]) == (6 * (1 + 1 + 3 + 2 * 2), 1)
+    assert 0 < told["hours"] < 1
+    assert not list(tmp_path.iterdir())
+    assert run(*words, "--limit", 2) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "took 9 forwards and" in said
+    for stage in ("answer", "shared", "own", "curves", "metrics", "rest"):
+        assert f"{stage} " in said.split("(")[1]
+    assert run(*plan) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "about 36 for what is left, 9 an image" in said
+    assert "with --jobs 1" in said
+    assert "by 2 that were measured in this folder" in said
+    hours = []
+    for jobs in (1, 4):
+        assert run(*plan, "--jobs", jobs, "--json") == 0
+        hours.append(json.loads(capsys.readouterr().out)["hours"])
+    assert hours[0] == pytest.approx(4 * hours[1])
+    assert run(*words, "--limit", 2, "--json") == 0
+    (costs,) = json.loads(capsys.readouterr().out)["costs"].values()
+    assert (costs["images"], costs["forwards_per_image"]) == (2, 9)
+    assert sum(costs["seconds_by_stage"].values()) == pytest.approx(costs["seconds_per_image"], rel=0.01)
+    assert run(*words, "--limit", 2, "--dry-run") == 0
+    assert "nothing is left to do" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
