@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from dexar_widgets.evaluation.readings import Reading
+from dexar_widgets.evaluation.readings import Reading, meaning_of
 from dexar_widgets.evaluation.tables import rows_of
 from dexar_widgets.pages import Cell, Chapter, Table, number
 
 __all__ = ["every_loss", "losses"]
 
 _TITLE = "Where DEX-AR loses"
-
+_NAMED = 3  # methods, and twice as many metrics of each
 _HEADS = ("model", "data", "metric", "other", "DEX-AR", "the other", "difference", "p", "n")
 
 
@@ -23,7 +23,8 @@ def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[
     if own.empty:
         return Chapter(_TITLE, ("DEX-AR was not measured here, so no other method is compared with it.",))
     chance = own[own["beside_chance"].isin(["worse", "level"])]
-    told = [_against_others(others), _to_controls(others, controls), _against_chance(own)]
+    first = " ".join(filter(None, (_against_others(others), _against_chance(own))))
+    told = [first, _to_controls(others, controls), _not_judged(own)]
     tables = [
         _places(own, others),
         Table(f"DEX-AR is no better than chance: {len(chance)}", ("model", "data", "metric", "DEX-AR", "chance",
@@ -101,8 +102,11 @@ def _against_others(others: pd.DataFrame) -> str:
     )
     if count["better"]:
         worst = others[others["beside_reference"] == "better"]
-        by = Counter(worst["variant"]).most_common(3)
-        first += f" Most often it loses to {', '.join(f'{name} ({times})' for name, times in by)}."
+        by = Counter(worst["variant"]).most_common(_NAMED)
+        named = "; ".join(
+            f"{name} ({times}: {_metrics(worst[worst['variant'] == name], 2 * _NAMED)})" for name, times in by
+        )
+        first += f" Most often it loses to {named}."
     if count["few"]:
         first += f" {count['few']} more have fewer than 10 samples, and are not judged."
     return first
@@ -125,17 +129,27 @@ def _to_controls(others: pd.DataFrame, controls: Sequence[str]) -> str:
 
 
 def _against_chance(own: pd.DataFrame) -> str:
-    count = Counter(own["beside_chance"])
-    judged, unknown = count["better"] + count["level"] + count["worse"], int((own["chance"].isna()).sum())
+    judged = own[own["beside_chance"].isin(["better", "level", "worse"])]
+    none = judged[judged["beside_chance"] != "better"]
+    named = f" ({_metrics(none, 2 * _NAMED)})" if len(none) else ""
+    told = f"No better than chance: {len(none)} of its {len(judged)} numbers whose chance is known{named}."
+    return told if len(judged) else ""
+
+
+def _not_judged(own: pd.DataFrame) -> str:
+    few, unknown = int((own["beside_chance"] == "few").sum()), int(own["chance"].isna().sum())
     told = []
-    if judged:
-        none = count["worse"] + count["level"]
-        told.append(f"No better than chance: {none} of its {judged} numbers whose chance is known.")
-    if count["few"]:
-        told.append(f"{count['few']} whose chance is known are of fewer than 10 samples, and are not judged.")
+    if few:
+        told.append(f"{few} numbers whose chance is known are of fewer than 10 samples, and are not judged.")
     if unknown:
         told.append(f"The chance of {unknown} is not known beforehand: read them beside a control's.")
     return " ".join(told)
+
+
+def _metrics(rows: pd.DataFrame, most: int) -> str:
+    """The metrics of some rows, the most frequent first."""
+    titles = [title for title, _ in Counter(meaning_of(metric).title for metric in rows["metric"]).most_common()]
+    return f"{', '.join(titles[:most])}{' …' if len(titles) > most else ''}"
 
 
 def _named(row: Mapping[str, Any]) -> str:
