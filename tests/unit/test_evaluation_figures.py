@@ -119,6 +119,7 @@ def test_text_is_wrapped_to_its_room_and_a_word_that_is_too_long_is_cut():
     assert " ".join(lines) == "several words that need more than a line"
     (cut,) = wrapped("x" * 200, 60, 7)
     assert cut.endswith("…") and len(cut) < 40
+    assert wrapped("one two three four", 20, 7, most=2) == ["one", "two …"]
 
 
 def test_a_page_holds_pictures_sentences_and_numbers_and_text_stays_text(tmp_path):
@@ -393,6 +394,9 @@ def test_figure_9_keeps_the_answer_and_tells_how_probable_it_still_is(made):
     rest = [step for step in e.steps if step not in content]
     ratio = weights[list(content)].mean() / weights[rest].mean()
     assert corrupted.filtered(e, content, PAPER) == pytest.approx(ratio)
+    page = made("figure9")["html"].read_text()
+    course = [f"{float(found['fog', f'severity {severity}', 'probability']):.2g}" for severity in (1, 3, 5)]
+    assert f"<h2>fog</h2><p>the content words&#x27; probability is {' → '.join(course)}; DEX-AR, preset paper:" in page
 
 
 @pytest.mark.slow
@@ -455,9 +459,11 @@ def voc(root, *scenes):
 def test_a_figure_is_made_of_ones_own_data(name, scenes, says, tmp_path):
     root = voc(tmp_path / "data", *(one() for one in scenes))
     made = FIGURES[name].carry_out(Request(out=tmp_path / "out", models=("lab/llava",), roots={"voc": root}, limit=1))
+    assert made.without_result == 0
     page = made.files["html"].read_text()
     assert says in page
     assert "scene" in page
+    assert ("Not shown, for want of such a sample: “boat” by lab/llava" in page) == (name == "figure6")
 
 
 @pytest.mark.slow

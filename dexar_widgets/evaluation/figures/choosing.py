@@ -1,6 +1,7 @@
 """Which cases a figure shows: decided by the scene and the answer, never by a map, and said on the page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def loaded(request: Request, default: Sequence[str]) -> Iterator[VLM]:
 
 def loaded_lab(request: Request, default: Sequence[str]) -> list[VLM]:
     """Those of the models that are embedded, which are asked when scenes are chosen."""
-    return [load(name) for name in request.models or default if name.startswith("lab/")]
+    names = [name for name in request.models or default if name.startswith("lab/")]
+    return list(loaded(replace(request, models=names), ())) if names else []
 
 
 def own_answer(vlm: VLM, image: Any, prompt: str | None) -> str:
@@ -83,9 +85,8 @@ def samples_of(
                 if fits(sample):
                     found.append(sample)
             except BrokenSampleError as error:
-                lost.append(f"{name} {id_}: {error}")
-        if len(found) == before:
-            lost.append(f"{name}: none of the first {min(most, len(dataset.ids))} samples is such a case.")
+                if (told := f"{name} {id_}: {error}") not in lost:
+                    lost.append(told)
     return found
 
 

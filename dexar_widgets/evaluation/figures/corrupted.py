@@ -33,6 +33,7 @@ READERS: Mapping[str, Mapping[str, Any]] = {
     "voc": {"answer": "listing"},
     "coco": {"answer": "listing"},
 }
+_SHARE, _WEIGHT = "share on the object ÷ its area", "weight of content ÷ of others"
 _FIRST, _SEVERITIES = 30_000_000, (1, 3, 5)
 
 
@@ -91,11 +92,11 @@ def _cells(vlm: VLM, sample: Sample, views: list[View]) -> list[Picture]:
     cells = [pictured(image, {"named": mask}, lines=(f"p {probability:.2g}",), numbers={"probability": probability})]
     for view in views:
         heat, weight = view.heat(e), filtered(e, content, view)
-        numbers = {"weight of content ÷ of others": weight}
+        numbers = {_WEIGHT: weight}
         lines = [f"ω {weight:.1f}×"]
         if mask is not None:
             value = shared(heat, mask)
-            numbers["share on the object ÷ its area"] = value
+            numbers[_SHARE] = value
             lines.insert(0, times(value))
         cells.append(mapped(image, heat, {"named": mask}, lines=(", ".join(lines),), numbers=numbers))
     return cells
@@ -109,16 +110,14 @@ def filtered(e: Explanation, content: tuple[int, ...], view: View) -> float:
 
 
 def _said(each: list[list[Picture]], views: list[View]) -> str:
-    def course(column: int, name: str) -> str:
-        values = [float(cells[column].numbers[name]) for cells in each if name in cells[column].numbers]
-        return " → ".join(f"{value:.2g}" for value in values)
+    """How each number goes with the severity."""
 
-    told = [f"probability of the content words {course(0, 'probability')}"]
-    for place, view in enumerate(views, 1):
-        share, weight = (
-            (course(place, name) for name in each[0][place].numbers)
-            if len(each[0][place].numbers) > 1
-            else ("", course(place, "weight of content ÷ of others"))
-        )
-        told.append(f"{view.title}: {share}, {weight}")
+    def course(column: int, name: str, unit: str = "×") -> str:
+        values = [float(cells[column].numbers[name]) for cells in each]
+        return " → ".join(f"{value:.2g}{unit}" for value in values)
+
+    told = [f"the content words' probability is {course(0, 'probability', '')}"]
+    for column, view in enumerate(views, 1):
+        shares = f"{course(column, _SHARE)} on the object, " if _SHARE in each[0][column].numbers else ""
+        told.append(f"{view.title}: {shares}ω {course(column, _WEIGHT)}")
     return "; ".join(told) + "."

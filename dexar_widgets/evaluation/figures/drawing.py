@@ -106,7 +106,7 @@ def _plate(plate: Plate, y: float, width: float, drawn: list[Drawn]) -> float:
     for line in wrapped(plate.title, width - 2 * _MARGIN, _HEAD + 1):
         y += (_HEAD + 1) * _LEADING
         drawn.append(Text(_MARGIN, y, line, _HEAD + 1))
-    heads = [wrapped(head, _SIDE, _HEAD)[:_MOST_LINES] for head in plate.heads]
+    heads = [wrapped(head, _SIDE, _HEAD) for head in plate.heads]
     tall = max(map(len, heads))
     for column, lines in enumerate(heads):
         x = _MARGIN + _LEFT + column * (_SIDE + _GAP)
@@ -119,7 +119,7 @@ def _plate(plate: Plate, y: float, width: float, drawn: list[Drawn]) -> float:
 
 
 def _row(row: Row, y: float, drawn: list[Drawn]) -> float:
-    for place, line in enumerate(wrapped(row.title, _LEFT - _GAP, _HEAD)[:6], 1):
+    for place, line in enumerate(wrapped(row.title, _LEFT - _GAP, _HEAD), 1):
         drawn.append(Text(_MARGIN, y + place * _HEAD * _LEADING, line, _HEAD))
     bottom = y + 2 * _HEAD * _LEADING
     for column, picture in enumerate(row.pictures):
@@ -173,8 +173,8 @@ def _spelt(text: str) -> str:
     return "".join(one for one in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(one))
 
 
-def wrapped(text: str, room: float, size: float) -> list[str]:
-    """Lines of at most so many points; a word that is longer is cut."""
+def wrapped(text: str, room: float, size: float, most: int = _MOST_LINES) -> list[str]:
+    """At most so many lines of at most so many points; a word that is longer is cut."""
     font, lines = _font(size), []
     for part in text.split("\n"):
         line = ""
@@ -188,7 +188,7 @@ def wrapped(text: str, room: float, size: float) -> list[str]:
             if font.getlength(_spelt(line)) > room * _DOTS:
                 line = fitted(line, room * _DOTS, font)
         lines.append(line)
-    return lines
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]} …"]
 
 
 def png(sheet: Sheet) -> bytes:

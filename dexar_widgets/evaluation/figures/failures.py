@@ -239,6 +239,7 @@ def _photo_notes() -> list[str]:
 def _photographs(request: Request, lost: list[str]) -> Plate:
     heads = ["image", "preset paper", "preset released"]
     rows: list[Row] = []
+    absent: list[str] = []
     for vlm in loaded(request, LAB_MODELS):
         for word in WORDS:
             request.tell(WORDS.index(word), len(WORDS), f"{vlm.name}: {word}")
@@ -249,9 +250,12 @@ def _photographs(request: Request, lost: list[str]) -> Plate:
 
             found = samples_of(replace(request, limit=request.limit or 1), READERS, 1, lost, fits)
             rows += [row for sample in found for row in _photograph(vlm, sample, word, request.batch_size)]
+            if not found:
+                absent.append(f"“{word}” by {vlm.name}")
     if not rows:
         raise ValueError(f"No sample shows one of {', '.join(WORDS)} and is told so by a model: {' '.join(lost)}")
-    return Plate("The paper's words on photographs", heads, rows, apart=True)
+    notes = [f"Not shown, for want of such a sample: {', '.join(absent)}."] if absent else []
+    return Plate("The paper's words on photographs", heads, rows, notes, apart=True)
 
 
 def _photograph(vlm: VLM, sample: Sample, word: str, batch_size: int) -> Iterator[Row]:

@@ -92,7 +92,7 @@ def models(request: Request) -> Figure:
     for number, vlm in enumerate(loaded(request, LAB_MODELS)):
         request.tell(number, len(names), vlm.name)
         views = views_of(vlm, _FILTERS)
-        columns = [list(_column(e, one, views)) for one in samples for e in [explained(vlm, one)]]
+        columns = [list(_column(explained(vlm, one), one, views, said=one.answer is None)) for one in samples]
         if not rows:
             rows.append(Row("image", [column[0] for column in columns]))
         for place, view in enumerate(views, 1):
@@ -133,11 +133,12 @@ def _head(e: Explanation, sample: Sample) -> str:
     return f"{sample.prompt or _OWN}\n“{e.generation.text.strip()}”"
 
 
-def _column(e: Explanation, sample: Sample, views: Sequence[View | None]) -> Iterator[Picture | None]:
-    """The image, then each view's map."""
+def _column(
+    e: Explanation, sample: Sample, views: Sequence[View | None], *, said: bool = False
+) -> Iterator[Picture | None]:
+    """The image, then each view's map; ``said``: the first one has the model's answer under it."""
     image, mask = e.example.image, named_mask(sample)
-    own = () if sample.answer else (f"“{e.generation.text.strip()}”",)
-    yield pictured(image, {"named": mask}, lines=(sample.id, *own))
+    yield pictured(image, {"named": mask}, lines=(sample.id,))
     for view in views:
         if view is None:
             yield None
@@ -145,7 +146,10 @@ def _column(e: Explanation, sample: Sample, views: Sequence[View | None]) -> Ite
         heat = view.heat(e)
         value = shared(heat, mask)
         numbers = {} if mask is None else {"share on the object ÷ its area": value}
-        yield mapped(image, heat, {"named": mask}, lines=() if mask is None else (times(value),), numbers=numbers)
+        lines: tuple[str, ...] = () if mask is None else (times(value),)
+        if said and view is views[0]:
+            lines += (f"“{e.generation.text.strip()}”",)
+        yield mapped(image, heat, {"named": mask}, lines=lines, numbers=numbers)
 
 
 def tallied(pictures: Sequence[Picture | None]) -> str:
