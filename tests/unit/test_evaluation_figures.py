@@ -261,6 +261,7 @@ def test_a_figure_is_what_its_files_claim(name, made):
     page = files["html"].read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import""", page)
     assert "preset released" in page or "filtered, released" in page
+    assert "<p></p>" not in page
     assert "by seed from" in page or "seed from 0 on" in page
 
 

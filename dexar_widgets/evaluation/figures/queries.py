@@ -76,7 +76,7 @@ def methods(request: Request) -> Figure:
             for view, column in zip(views, cells[1:], strict=True)
             if view is not None
         ]
-        plates.append(Plate(vlm.name, heads, rows, [_skipped(views, _METHODS)]))
+        plates.append(Plate(vlm.name, heads, rows, _skipped(views, _METHODS)))
     return Figure(
         "figure3", "Figure 3 of the DEX-AR paper, made again: methods on queries", _notes(request), plates, lost
     )
@@ -161,7 +161,7 @@ def tallied(pictures: Sequence[Picture | None]) -> str:
     text = f"{int((there > 1).sum())} of {len(values)} maps have more than its area's share on the object"
     text += f", in the median {np.median(there):.1f}×" if len(there) else ""
     empty = len(values) - len(there)
-    return text + (f"; {empty} have nothing anywhere." if empty else ".")
+    return text + (f"; {empty} empty." if empty else ".")
 
 
 def _values(pictures: Sequence[Picture | None]) -> np.ndarray:
@@ -177,6 +177,6 @@ def _compared(pictures: Sequence[Picture | None], before: Row, view: View) -> st
     return f"{said} That is more than without filters on {int((own > bare).sum())} of {len(own)}."
 
 
-def _skipped(views: Sequence[View | None], wanted: Sequence[View]) -> str:
+def _skipped(views: Sequence[View | None], wanted: Sequence[View]) -> list[str]:
     gone = [want.title for view, want in zip(views, wanted, strict=True) if view is None]
-    return f"Not for this model: {', '.join(gone)}." if gone else ""
+    return [f"Not for this model: {', '.join(gone)}."] if gone else []
