@@ -186,7 +186,9 @@ def _cell(
 
 def _joined(word: str, told: Sequence[str]) -> str:
     bad = sum(said.endswith("(spurious)") for said in told)
-    return f"“{word}” loses, by {'; by '.join(told)}. It comes from the suspect in {bad} of {len(told)}."
+    unsaid = sum(said.endswith("(not said)") for said in told)
+    left = f"; {unsaid} do not say it, so of those nothing follows" if unsaid else ""
+    return f"“{word}” loses, by {'; by '.join(told)}. It comes from the suspect in {bad} of {len(told)}{left}."
 
 
 def _planted(request: Request) -> Plate:
