@@ -5,6 +5,7 @@ them; third parties register modules under the entry point group ``dexar_widgets
 """
 
 import importlib
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,7 @@ def missing(kind: str, module: ModuleType) -> list[str]:
     return sorted(name for name in members(kind) if not hasattr(module, name))
 
 
-def _own(kind: str) -> set[str]:
+@cache
+def _own(kind: str) -> frozenset[str]:
     folder = Path(__file__).parent / kind
-    return {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
+    return frozenset(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))

@@ -58,7 +58,7 @@ def log_probs(
         said = engine.resume(vlm, request, e.generation)
 
         def variants(numbers: Sequence[int]) -> "torch.Tensor":
-            return engine.pixels_of(vlm, e.example.prompt, [pictures[number]() for number in numbers])
+            return engine.pixels_of(vlm, [pictures[number]() for number in numbers])
 
         found = engine.score_variants(vlm, request, said, variants, len(pictures), steps=e.steps, batch_size=batch_size)
     if np.isnan(found).any():

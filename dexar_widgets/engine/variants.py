@@ -20,13 +20,11 @@ __all__ = ["pixels_of", "score_variants"]
 
 
 def pixels_of(
-    vlm: "VLM", prompt: str | None, images: Sequence[UInt8[np.ndarray, "height width 3"]]
+    vlm: "VLM", images: Sequence[UInt8[np.ndarray, "height width 3"]]
 ) -> Float[Tensor, "variant 3 tall wide"]:
     """The pixel values of several images of one size, as `encode` makes them one by one."""
-    text = vlm.family.prompt(vlm.processor, prompt).text
     with jobs.holding(vlm.lock):
-        pictures = [Image.fromarray(image) for image in images]
-        batch = vlm.processor(images=pictures, text=[text] * len(pictures), return_tensors="pt")
+        batch = vlm.processor.image_processor([Image.fromarray(image) for image in images], return_tensors="pt")
         pixels: Tensor = batch["pixel_values"]
     return pixels.to(vlm.device, vlm.model.dtype)
 

@@ -21,12 +21,13 @@ from dexar_widgets.evaluation.configuration import Configuration, CurveKind
 from dexar_widgets.evaluation.curves import Ends, ends, scored
 from dexar_widgets.evaluation.samples import EVERY, Sample, Target
 from dexar_widgets.evaluation.spans import named_by, steps_of
+from dexar_widgets.maps import upsample
 from dexar_widgets.metrics import Case, Curve, Effects, Need, Steps
 from dexar_widgets.perturb import hide
 from dexar_widgets.randomisation import randomised
 from dexar_widgets.types import HeatMap
 
-__all__ = ["INTERVENTIONS", "Judged", "cases"]
+__all__ = ["INTERVENTIONS", "Judged", "View", "cases"]
 
 View = Literal["answer", "word"]
 INTERVENTIONS = ("effects", "randomised")
@@ -125,7 +126,7 @@ def cases(
 
 
 def _against_masks(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Case]]:
-    heat, targets = found.sequence_map(), judged.sample.targets
+    heat, targets = upsample(found.sequence_map()), judged.sample.targets
     every = [] if len(targets) < 2 else [Target(EVERY, np.any([target.mask for target in targets], axis=0))]
     for target in (*targets, *every):
         yield "answer", target.name, Case(heat, mask=target.mask, ignored=judged.sample.ignored)
@@ -138,7 +139,7 @@ def _of_word(found: Attribution, judged: Judged, name: str) -> HeatMap | None:
     """The map of the words that name a target; None where the answer does not, or the method gives one map alone."""
     if name not in judged.named or found.whole:
         return None
-    return found.heatmap(list(judged.named[name]))
+    return upsample(found.heatmap(list(judged.named[name])))
 
 
 def _steps(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Case]]:

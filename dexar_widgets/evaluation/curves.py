@@ -85,7 +85,7 @@ def scored(asked: Asked, pictures: Sequence[Picture], batch_size: int) -> Float6
     vlm = asked.vlm
 
     def variants(numbers: Sequence[int]) -> "Tensor":
-        return engine.pixels_of(vlm, asked.example.prompt, [pictures[number]() for number in numbers])
+        return engine.pixels_of(vlm, [pictures[number]() for number in numbers])
 
     with engine.enough_memory(vlm, "A perturbation curve", "lower batch_size"):
         found = engine.score_variants(

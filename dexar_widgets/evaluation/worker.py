@@ -19,11 +19,11 @@ from dexar_widgets.asking import Asked, ask
 from dexar_widgets.attribution import Attribution
 from dexar_widgets.attributions import options_of, run
 from dexar_widgets.evaluation import curves
-from dexar_widgets.evaluation.cases import INTERVENTIONS, Judged, cases
+from dexar_widgets.evaluation.cases import INTERVENTIONS, Judged, View, cases
 from dexar_widgets.evaluation.configuration import CURVES, Configuration, CurveKind, Variant
 from dexar_widgets.evaluation.oracles import ORACLES, oracle
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
-from dexar_widgets.metrics import Curve, Score
+from dexar_widgets.metrics import Case, Curve, Need, Score
 from dexar_widgets.plugins import get
 
 if TYPE_CHECKING:
@@ -112,11 +112,7 @@ class Worker:
         if judged.ends is not None:
             drawn = curves.curves(judged.asked, heat, judged.ends, self.configuration, key)
         measured, before = time.perf_counter(), dict(judged.took)
-        scores = [
-            _score(get("metrics", name).measure(case), view, target)
-            for name in self.configuration.metrics
-            for view, target, case in cases(found, judged, drawn, get("metrics", name).NEEDS)
-        ]
+        scores = list(_scores(self.configuration.metrics, found, judged, drawn))
         seconds = {name: judged.took[name].seconds - before[name].seconds for name in INTERVENTIONS}
         took = _Took(
             seconds_answer=found.cost.answer,
@@ -189,6 +185,19 @@ def _attributed(asked: Asked, variants: Sequence[Variant]) -> tuple[dict[str, At
             failed |= reasons
         return found, failed
     return ran.found, dict(ran.failed)
+
+
+def _scores(
+    metrics: Sequence[str], found: Attribution, judged: Judged, drawn: Mapping[CurveKind, Curve]
+) -> Iterator[dict[str, Any]]:
+    """A row per metric and case; metrics of the same needs judge the same cases, which are made once."""
+    made: dict[frozenset[Need], list[tuple[View, str, Case]]] = {}
+    for name in metrics:
+        metric = get("metrics", name)
+        if metric.NEEDS not in made:
+            made[metric.NEEDS] = list(cases(found, judged, drawn, metric.NEEDS))
+        for view, target, case in made[metric.NEEDS]:
+            yield _score(metric.measure(case), view, target)
 
 
 def _score(score: Score, view: str, target: str) -> dict[str, Any]:

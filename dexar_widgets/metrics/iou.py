@@ -31,7 +31,7 @@ def measure(case: Case) -> Score:
     name, chance = "iou", pixels.prevalence
     if pixels.status != "ok":
         return unscored(name, pixels.status, higher_is_better=HIGHER_IS_BETTER, chance=chance)
-    values, inside = np.sort(pixels.values), np.sort(pixels.values[pixels.inside])
+    values, inside = _sorted(pixels.values), _sorted(pixels.values[pixels.inside])
     parts = {
         "grid": float(_overlaps(values, inside, np.linspace(values[0], values[-1], _THRESHOLDS)).max()),
         "otsu": float(_overlaps(values, inside, values[[_otsu(values)]])[0]),
@@ -39,6 +39,11 @@ def measure(case: Case) -> Score:
     }
     best = float(_overlaps(values, inside, inside).max())  # between values of the mask only what is outside is added
     return scored(name, best, higher_is_better=HIGHER_IS_BETTER, chance=chance, parts=parts)
+
+
+def _sorted(values: Float64[np.ndarray, " place"]) -> Float64[np.ndarray, " place"]:
+    """In single precision, which is all that maps have: half the time."""
+    return np.sort(values.astype(np.float32)).astype(float)
 
 
 def _overlaps(

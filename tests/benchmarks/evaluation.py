@@ -4,7 +4,8 @@
     python -m tests.benchmarks.evaluation --kills 30   kill -9 at random moments, then the bytes of the tables
 
 The plain loop makes the same pictures and runs the model on each by itself, image by image and method by method: what
-somebody writes who follows the formulas. Exits with status 1 where a limit is missed.
+somebody writes who follows the formulas. It needs no start and sees an eighth of the scenes; ours is counted with the
+start of its two processes. Exits with status 1 where a limit is missed.
 """
 
 import argparse
@@ -42,7 +43,7 @@ COMMAND = [sys.executable, "-c", "import sys; from dexar_widgets.cli import main
 def plain(dataset, configuration):
     """Seconds and forwards of the loop; the perturbed pictures are those of the evaluation."""
     vlm, forwards, started = dx.load(), 0, time.perf_counter()
-    for id_ in dataset.ids:
+    for id_ in dataset.ids[: len(dataset.ids) // 8]:
         sample = dataset.load(id_)
         for variant in configuration.variants:
             found = dx.attribute(vlm, sample.image, sample.prompt, method=variant.method, answer=sample.answer)
@@ -80,10 +81,12 @@ def throughput(scenes):
             costs = pd.read_parquet(joined.tables["costs"])
         torch.set_num_threads(2)
         other, forwards = plain(dataset, configuration)
-        ratios.append(other / ours)
+        looked_at = scenes // 8
+        per_image = forwards / looked_at
+        ratios.append((other / looked_at) / (ours / scenes))
         print(
-            f"turn {turn + 1}: {scenes / ours:.2f} images/s and {forwards / ours:.0f} forwards/s; plain loop "
-            f"{scenes / other:.2f} images/s and {forwards / other:.0f} forwards/s; {other / ours:.2f} times as fast; "
+            f"turn {turn + 1}: {scenes / ours:.2f} images/s and {per_image * scenes / ours:.0f} forwards/s; plain loop "
+            f"{looked_at / other:.2f} images/s and {forwards / other:.0f} forwards/s; {ratios[-1]:.2f} times as fast; "
             f"{costs['forwards'].sum() / scenes:.0f} forwards per image"
         )
     print(f"median {statistics.median(ratios):.2f}, goal {GOAL}")
@@ -137,11 +140,12 @@ def _tables(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--scenes", type=int, default=None, help="default: 192, or 12 to be killed at")
     parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
     np.set_printoptions(precision=3)
-    return 0 if (kills(options.kills, options.scenes) if options.kills else throughput(options.scenes)) else 1
+    done = kills(options.kills, options.scenes or 12) if options.kills else throughput(options.scenes or 192)
+    return 0 if done else 1
 
 
 if __name__ == "__main__":

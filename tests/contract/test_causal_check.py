@@ -70,7 +70,7 @@ def test_pixels_of_several_images_are_those_of_each(variant):
     handle = cases.shared(variant)
     images = [PIXELS, PIXELS[::-1].copy(), perturb.hide(PIXELS, np.ones((40, 50), bool))]
     each = [engine.encode(handle, replace(cases.EXAMPLE, image=image)).inputs["pixel_values"] for image in images]
-    assert torch.equal(engine.pixels_of(handle, cases.EXAMPLE.prompt, images), torch.cat(each))
+    assert torch.equal(engine.pixels_of(handle, images), torch.cat(each))
 
 
 @pytest.mark.parametrize("variant", cases.ONE)
