@@ -35,7 +35,7 @@ Limit = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Samples of each data set. Default: 20 or 50 of the lab's, all of others; a few for a figure.",
+        help="Samples of each data set. Default: 20 or 50 of the lab's (of 500), all of others; a few for a figure.",
         show_default=False,
     ),
 ]

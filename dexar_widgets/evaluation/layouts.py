@@ -14,8 +14,8 @@ from dexar_widgets.evaluation.samples import Dataset
 __all__ = ["LAB_MODELS", "Column", "Preset", "Row", "Source"]
 
 LAB_MODELS = ("lab/llava", "lab/bakllava", "lab/paligemma", "lab/florence2")
-_LAB_COUNT = 200
-"""Samples of a stand-in; a run takes the first of them."""
+_LAB_COUNT = 500
+"""Samples of a stand-in, the most that a run can take."""
 
 
 @dataclass(frozen=True, kw_only=True)
