@@ -4,6 +4,7 @@ Two views of a map against a mask: ``answer``, the map of the whole answer again
 together, as the paper has it; and ``word``, the map of the words that name a target against that target alone.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -80,7 +81,7 @@ class Judged:
         wanted = {variant.name: options_of(variant.method, variant.options) for variant in variants}
         found: dict[str, list[HeatMap]] = {variant.name: [] for variant in variants}
         with self._metered("randomised"):
-            for _, changed in randomised(asked.vlm, seed=self.configuration.seed):
+            for _, changed in randomised(asked.vlm, seed=self._lot()):
                 request = engine.encode(changed, asked.example)
                 said = engine.resume(changed, request, asked.said.generation)
                 again = replace(asked, vlm=changed, request=request, said=said)
@@ -88,6 +89,11 @@ class Judged:
                 for name, one in ran.found.items():
                     found[name].append(one.sequence_map())
         return {name: tuple(maps) for name, maps in found.items()}
+
+    def _lot(self) -> int:
+        """Other weights for each sample: of one draw alone, nothing could be said about random weights."""
+        text = f"{self.configuration.seed} {self.sample.id}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
     @contextmanager
     def _metered(self, what: str) -> Iterator[None]:

@@ -42,6 +42,7 @@ class Robustness:
     model: str
     data: str
     metric: str
+    scenes: int
     levels: Mapping[tuple[str, int], Estimate]
     likely: Mapping[tuple[str, int], Estimate]
     average: Mapping[int, Estimate]
@@ -56,8 +57,9 @@ class Robustness:
     @property
     def falls(self) -> bool | None:
         """Whether the average rises at no step, as far as its interval tells; None of too few samples or steps."""
-        judged = [step for step in self.rises.values() if step.n >= FEW]
-        return all(step.low <= 0 for step in judged) if judged else None
+        if self.scenes < FEW or not self.rises:
+            return None
+        return all(step.low <= 0 for step in self.rises.values())
 
     @property
     def ordered(self) -> list[str]:
@@ -135,7 +137,7 @@ def _measured(
     severities = sorted({severity for _, severity in of.values()})
     average = {severity: _over(wide, names, severity) for severity in severities}
     return Robustness(
-        model, data, metric,
+        model, data, metric, len(wide),
         levels=_levels(own), likely=_levels(own[own["likely"]]),
         average={severity: mean(values.ravel(), _scenes(values)) for severity, values in average.items()},
         rises={
@@ -209,7 +211,8 @@ def _told(one: Robustness) -> Iterator[str]:
         yield f"{place} by severity: {means}; too few samples or severities to say more."
     else:
         up = [f"{first} to {then} (+{number(step.value)})" for (first, then), step in one.rises.items() if step.low > 0]
-        yield f"{place} by severity: {means}; it {'rises from ' + ', '.join(up) if up else 'rises at no step'}."
+        told = f"rises from {', '.join(up)}" if up else "rises at no step that could be shown"
+        yield f"{place} by severity: {means}; it {told}."
     if one.filters:
         held, judged = one.ordered, len(one.filters)
         enough = "as asked" if len(held) >= _ASKED * judged else "fewer than asked"

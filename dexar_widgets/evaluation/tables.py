@@ -31,6 +31,7 @@ SUMMARY = (
 (fewer than 10 samples); empty without a comparison."""
 _SIGNIFICANT = 0.05
 _NOT_ASKED = "not asked"
+_BEYOND = "overflow"  # above every number: of a metric whose high numbers are good no fault of the map
 _OF_THE_CASE = frozenset({_NOT_ASKED, "empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken"})
 """Reasons that no map could help; any other counts as the metric's worst in the pessimistic mean."""
 
@@ -100,7 +101,10 @@ def _whole(
     table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame, asked: Collection[tuple[str, str]]
 ) -> dict[str, _Cases]:
     places = table[["sample", "target"]].drop_duplicates()
-    elsewhere = [sample for sample in dict.fromkeys(lost["sample"]) if sample not in set(places["sample"])]
+    lost_to = Counter(lost["sample"])
+    wanted = Counter(sample for _, sample in asked)
+    known = set(places["sample"])
+    elsewhere = [sample for sample in lost_to if sample not in known and lost_to[sample] == wanted[sample]]
     sample_of = [*places["sample"], *elsewhere]
     place_of = {place: number for number, place in enumerate(zip(places["sample"], places["target"], strict=True))}
     at = [place_of[place] for place in zip(table["sample"], table["target"], strict=True)]
@@ -154,8 +158,10 @@ def _pessimistic(one: _Cases, reading: Reading) -> float:
     known = np.isfinite(one.values)
     if not known.any():
         return float("nan")
-    judged = known | ~np.isin(one.status.astype(str), sorted(_OF_THE_CASE))
-    worst = meaning_of(reading.metric).worst if not reading.part else float("nan")
+    meaning = meaning_of(reading.metric)
+    no_fault = _OF_THE_CASE | ({_BEYOND} if meaning.sign > 0 else set())
+    judged = known | ~np.isin(one.status.astype(str), sorted(no_fault))
+    worst = meaning.worst if not reading.part else float("nan")
     return float(np.where(known, one.values, worst)[judged].mean())
 
 

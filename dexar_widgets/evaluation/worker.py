@@ -74,7 +74,7 @@ class Worker:
         try:
             sample = self.dataset.load(id_)
             asked = self._asked(sample)
-        except (BrokenSampleError, ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever a sample does, it takes no other with it)
             return [self._failed(id_, variant, "broken", error) for variant in self.configuration.variants]
         return list(self._measured(sample, asked))
 
@@ -95,13 +95,13 @@ class Worker:
         judged = Judged(asked, sample, configuration, among_first=sample.id in self._first)
         found, failed = _attributed(asked, configuration.methods)
         for variant in configuration.variants:
-            if variant.method in ORACLES and (made := oracle(asked, sample, variant.method)) is not None:
-                found[variant.name] = made
             try:
+                if variant.method in ORACLES and (made := oracle(asked, sample, variant.method)) is not None:
+                    found[variant.name] = made
                 if variant.name not in found:
                     raise failed.get(variant.name) or BrokenSampleError("There is no mask to make a map of.")
                 yield self._record(sample, variant, found[variant.name], judged)
-            except (ValueError, MemoryError) as error:  # of this map; others may have their numbers
+            except Exception as error:  # noqa: BLE001 (of this map; others may have their numbers)
                 yield self._failed(sample.id, variant, "failed", error)
 
     def _record(self, sample: Sample, variant: Variant, found: Attribution, judged: Judged) -> Record:
@@ -174,7 +174,7 @@ def _attributed(asked: Asked, variants: Sequence[Variant]) -> tuple[dict[str, At
             {variant.name: options_of(variant.method, variant.options) for variant in variants},
             methods={variant.name: variant.method for variant in variants},
         )
-    except (ValueError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 (a third party's method may raise anything)
         if len(variants) < 2:
             return {}, {variant.name: error for variant in variants}
         found: dict[str, Attribution] = {}

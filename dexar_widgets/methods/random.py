@@ -1,9 +1,11 @@
-"""Control: smooth noise, another one for each step. What a method must beat to say anything."""
+"""Control: smooth noise, another one for each image and step. What a method must beat to say anything."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from dexar_widgets.methods import Maps, Need, Subject
 from dexar_widgets.methods._checks import at_least, whole_number
@@ -28,10 +30,15 @@ class Options:
 
 
 def attribute(subject: Subject, options: Options) -> Maps:
-    """Drawn by the seed and the step."""
-    grid = subject.layout.grids[0]
-    noise = [np.random.default_rng([options.seed, step]).random((grid.rows, grid.cols)) for step in subject.steps]
+    """Drawn by the seed, the step and the pixels that the model reads; what it makes of them does not matter."""
+    grid, image = subject.layout.grids[0], _digest(subject.request.inputs["pixel_values"])
+    drawn = [np.random.default_rng([options.seed, step, image]) for step in subject.steps]
+    noise = [random.random((grid.rows, grid.cols)) for random in drawn]
     return Maps(subject.on_tokens(np.stack([_smoothed(one, options.smooth) for one in noise])))
+
+
+def _digest(pixels: Tensor) -> int:
+    return int.from_bytes(hashlib.blake2b(pixels.float().cpu().numpy().tobytes(), digest_size=8).digest(), "little")
 
 
 def _smoothed(cells: Float[np.ndarray, "row col"], deviation: float) -> Float[np.ndarray, "row col"]:

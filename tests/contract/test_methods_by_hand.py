@@ -202,19 +202,21 @@ def test_the_centre_falls_off_as_a_gaussian_and_edges_are_where_the_image_change
     assert edges.attribute(subject, edges.Options()).values.tolist() == [[0, 32, 32, 0]] * 2
 
 
-def test_noise_is_that_of_its_seed_and_step_and_smooth_noise_varies_less():
+def test_noise_is_that_of_its_seed_step_and_image_and_smooth_noise_varies_less():
     grid = Grid(6, 6, (0, 0, 8, 8), (8, 8))
     cells = np.array([[0, *divmod(cell, 6)] for cell in range(36)])
     layout = TokenLayout(np.full(36, IMAGE), ("i",) * 36, ("image",) * 36, cells, (grid,))
     random = plugins.get("methods", "random")
 
-    def drawn(steps, **options):
-        subject = Subject(None, engine.Request({}, layout, NO_IDS), None, steps)
+    def drawn(steps, brightness=0.0, **options):
+        pixels = torch.full((1, 3, 8, 8), brightness)
+        subject = Subject(None, engine.Request({"pixel_values": pixels}, layout, NO_IDS), None, steps)
         return random.attribute(subject, random.Options(**options)).values
 
     assert np.array_equal(drawn((0, 3))[1], drawn((3,))[0])
     assert not np.array_equal(*drawn((0, 1)))
     assert not np.array_equal(drawn((0,)), drawn((0,), seed=1))
+    assert not np.array_equal(drawn((0,)), drawn((0,), brightness=0.5))
     rough, smooth = drawn(range(50), smooth=0), drawn(range(50), smooth=1.0)
     assert rough.std() == pytest.approx(math.sqrt(1 / 12), rel=0.05)  # uniform in 0–1
     assert smooth.std() < rough.std() / 2

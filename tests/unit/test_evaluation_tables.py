@@ -56,6 +56,19 @@ def test_a_case_that_others_have_is_not_forgotten():
     assert one["pessimistic"] == pytest.approx(0.25)
 
 
+def test_a_number_above_all_is_no_fault_of_the_map():
+    infinite = [score(sample, "dexar", None, metric="snr", status="overflow") for sample in range(5)]
+    known = [score(sample, "dexar", 5.0, metric="snr") for sample in range(5, 10)]
+    one = row(frame(*infinite, *known), "dexar", Reading("snr"))
+    assert (one["n"], one["reasons"], one["pessimistic"]) == (5, "5 overflow", 5.0)
+
+
+def test_a_sample_that_another_lost_is_no_case_where_the_metric_does_not_apply():
+    scores = [score(1, "dexar", 0.8), score(1, "rise", 0.5), score(2, "dexar", 0.5, metric="mse"), lost(2, "rise")]
+    one = row(frame(*scores), "dexar")
+    assert (one["n"], one["skipped"], one["pessimistic"]) == (1, 0, 0.8)
+
+
 def test_samples_that_a_method_was_not_asked_for_are_not_held_against_it():
     one = row(frame(*(score(sample, "dexar", 0.5) for sample in range(20)), score(1, "rise", 0.5)), "rise")
     assert (one["n"], one["skipped"], one["reasons"], one["pessimistic"]) == (1, 0, "", 0.5)
