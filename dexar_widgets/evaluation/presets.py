@@ -202,7 +202,8 @@ _ALL = (
             for one in _CORRUPTED
         ),
         notes=(
-            "The thresholds of the paper's top-k rows are lost in its text, so they stand apart from ours, and no "
+            "The paper's table names no model; its numbers stand beside LLaVA-1.5's, a guess. "
+            "The thresholds of its top-k rows are lost in its text, so they stand apart from ours, and no "
             "order is compared. Which of the two filters was varied it does not say either: here the filler filter, "
             "with the head filter at max.",
             "The paper's SNR falls below 0, which no ratio of energies can: it is of another scale. ImageNet-C has no "

@@ -16,13 +16,19 @@ __all__ = ["FAMILIES", "family_of", "published"]
 FOLDER = Path(__file__).with_name("paper")
 FAMILIES = {"llava": "LLaVA-1.5", "bakllava": "BakLLaVA", "paligemma": "PaliGemma", "florence2": "Florence-2"}
 """The paper's models by family, in its order."""
-_SPELT = (("bakllava", "bakllava"), ("llava", "llava"), ("paligemma", "paligemma"), ("florence2", "florence2"))
+_SPELT = {
+    "bakllava": r"bakllava",
+    "llava": r"llava(?!next|one|ov|v?16|interleave)",
+    "paligemma": r"paligemma(?!2)",
+    "florence2": r"florence2",
+}
+"""How their names are spelt, without those of their successors, which the paper has not measured."""
 
 
 def family_of(model: str) -> str | None:
     """The family of `FAMILIES` that a model's name speaks of, ours or the paper's; None if it does not say."""
     plain = re.sub(r"[^a-z0-9]", "", model.lower())
-    return next((family for spelling, family in _SPELT if spelling in plain), None)
+    return next((family for family, spelt in _SPELT.items() if re.search(spelt, plain)), None)
 
 
 @cache

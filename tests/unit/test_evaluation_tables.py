@@ -155,7 +155,13 @@ def test_the_papers_names_and_ours_mean_the_same_families():
         "bakllava": ("BakLlaVA-v1", "BakLLaVA-v1(inferred)", "lab/bakllava", "llava-hf/bakLlava-v1-hf"),
         "paligemma": ("PaliGemma", "google/paligemma-3b-pt-224", "lab/paligemma"),
         "florence2": ("Florence2", "Florence-2", "florence-community/Florence-2-base", "lab/florence2"),
-        None: ("./mine", "lab/analytic"),
+        None: (
+            "./mine",
+            "lab/analytic",
+            "google/paligemma2-3b-pt-224",
+            "llava-hf/llava-v1.6-mistral-7b-hf",
+            "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        ),
     }
     for family, spelt in names.items():
         assert {family_of(name) for name in spelt} == {family}
