@@ -27,7 +27,8 @@ _SPELT = {
 
 def family_of(model: str) -> str | None:
     """The family of `FAMILIES` that a model's name speaks of, ours or the paper's; None if it does not say."""
-    plain = re.sub(r"[^a-z0-9]", "", model.lower())
+    name = model.rstrip("/").rsplit("/", 1)[-1]  # an organisation may have a model's name, too
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
     return next((family for family, spelt in _SPELT.items() if re.search(spelt, plain)), None)
 
 
