@@ -8,6 +8,8 @@ import pytest
 from dexar_widgets import cli
 from dexar_widgets.evaluation import runs
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--methods", "dexar,random", "--metrics", "iou", "--limit", 1)
 
 

@@ -24,6 +24,8 @@ from dexar_widgets.lab import crowd, scene, story
 from dexar_widgets.registers import outliers_of
 from dexar_widgets.types import Grid, HeatMap
 
+pytestmark = pytest.mark.slow
+
 FEW = {
     "figure3": {"limit": 2},
     "figure5": {"limit": 1, "models": ("lab/llava", "lab/paligemma")},

@@ -8,6 +8,8 @@ from dexar_widgets.evaluation.report import references_of
 from dexar_widgets.evaluation.robustness import robustness, under_corruption
 from tests.unit.evaluated import score, write
 
+pytestmark = pytest.mark.slow
+
 COUNT = 12
 AROUND = np.tile([-0.02, 0.02], COUNT // 2)
 LIKELY, UNLIKELY = [np.log(0.9)] * 3, [np.log(0.1)] * 3

@@ -7,6 +7,8 @@ from dexar_widgets.evaluation import report, results
 from dexar_widgets.evaluation.validity import validities, validity
 from tests.unit.evaluated import score, write
 
+pytestmark = pytest.mark.slow
+
 COUNT = 12
 RIGHT = {"oracle": 3.0, "dexar": 2.0, "random": 0.0, "inverted_oracle": -3.0}
 AROUND = np.tile([-0.2, 0.2], COUNT // 2)  # one half each, so that a mean is that of the row
