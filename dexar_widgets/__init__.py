@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dexar_widgets.files import read
     from dexar_widgets.verbs import attribute, compare, explain
     from dexar_widgets.vlm import VLM, load, models
+    from dexar_widgets.widgets.builder import SceneBuilder
     from dexar_widgets.widgets.explorer import Explorer
 
     __version__: str
@@ -40,9 +41,10 @@ _HOME = {
     "load": "vlm",
     "models": "vlm",
     "Explorer": "widgets.explorer",
+    "SceneBuilder": "widgets.builder",
 }
 
-__all__ = ["VLM", "Attribution", "Check", "Deletion", "Explanation", "Explorer", "Knockout"]
+__all__ = ["VLM", "Attribution", "Check", "Deletion", "Explanation", "Explorer", "Knockout", "SceneBuilder"]
 __all__ += ["attribute", "check", "checks", "compare", "explain", "failures", "lab", "load", "models", "read"]
 
 

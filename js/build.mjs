@@ -1,4 +1,4 @@
-/** Builds the two scripts: `widget.js` for notebooks, `standalone.js` for the offline page. `--watch` rebuilds. */
+/** Builds the scripts: `widget.js`, `builder.js` for notebooks, `standalone.js` for the offline page. `--watch` rebuilds. */
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -38,8 +38,10 @@ try{return(await import(url)).default}finally{URL.revokeObjectURL(url)}};`;
 
 const watch = process.argv.includes("--watch");
 const shared = { bundle: true, minify: true, target: "es2022", legalComments: "none", outdir: FOLDER };
+const embedded = { format: "esm", ...(watch ? {} : { write: false, plugins: [styles, packed] }) };
 const entries = [
-  { entryPoints: ["src/widget.ts"], format: "esm", ...(watch ? {} : { write: false, plugins: [styles, packed] }) },
+  { entryPoints: ["src/widget.ts"], ...embedded },
+  { entryPoints: ["src/builder.ts"], ...embedded },
   { entryPoints: ["src/standalone.ts"], format: "iife" },
 ];
 for (const entry of entries) {

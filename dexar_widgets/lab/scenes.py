@@ -16,7 +16,8 @@ from dexar_widgets.lab.specifications import Background, Prop, SceneObject, Spec
 from dexar_widgets.lab.sprites import Sprite, paint, sprite
 from dexar_widgets.lab.world import MODEL_SIZE
 
-__all__ = ["Background", "Prop", "Scene", "SceneObject", "Specification", "coverage", "draw", "render", "scene"]
+__all__ = ["Background", "Prop", "Scene", "SceneObject", "Specification", "coverage", "cutout"]
+__all__ += ["draw", "render", "scene"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,10 +112,17 @@ def _ground(ground: Background, size: int) -> Image.Image:
 
 def _paste(image: Image.Image, thing: SceneObject | Prop) -> None:
     left, top, *_ = thing.box(image.width)
-    masks = _sprite(thing, image.width)
+    cut = cutout(thing, image.width)
+    image.paste(cut, (left, top), cut)
+
+
+def cutout(thing: SceneObject | Prop, size: int) -> Image.Image:
+    """A thing by itself (RGBA), as large as it is in a scene of ``size`` pixels."""
+    masks = _sprite(thing, size)
     shade, opacity = (thing.shade, thing.opacity) if isinstance(thing, SceneObject) else ((0, 0, 0), 1.0)
-    alpha = masks.alpha if opacity == 1 else masks.alpha.point([round(level * opacity) for level in range(256)])
-    image.paste(paint(masks, thing.colour, shade), (left, top), alpha)
+    pixels = paint(masks, thing.colour, shade)
+    pixels.putalpha(masks.alpha if opacity == 1 else masks.alpha.point([round(x * opacity) for x in range(256)]))
+    return pixels
 
 
 def _sprite(thing: SceneObject | Prop, size: int) -> Sprite:

@@ -13,10 +13,19 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 from ipywidgets.widgets import widget as registry  # type: ignore[import-untyped]
 
-__all__ = ["forget", "hold", "loosen", "note"]
+__all__ = ["forget", "hold", "loosen", "note", "settle"]
 
 _lock = threading.RLock()  # a widget may be collected, and so forgotten, while it is held
 _made: dict[str, tuple[weakref.ref[Any], str, str]] = {}  # model id → widget, cell, request
+
+
+def settle(widget: ipywidgets.Widget) -> None:
+    """Have a widget's messages answered beside running cells, and the widget closed with its cell."""
+    # ipykernel 7 hands a message to the thread that used the widget last, and there it waits for a running
+    # cell. The front end's own choice, a thread beside the cells, stands.
+    widget.comm._reply_subshell_for = lambda _data, chosen: chosen
+    if not note(widget):
+        loosen(widget)
 
 
 def note(widget: ipywidgets.Widget) -> bool:

@@ -157,11 +157,12 @@ class Explorer(Measuring):
                 self._parts.popitem(last=False)
         return found.specs, found.payload
 
-    def _show(self, e: Explanation) -> None:
+    def _show(self, e: Explanation, marked: "Mapping[str, regions.Region]") -> None:
         if self.comm is None:  # closed meanwhile
             return
         before = self.sources[: _COMPARED - 1]
         values = self._view_of(e)
+        self._regions = dict(marked) or self._regions
         with self.hold_sync():
             self.notes = self._told_notes()
             with self._lock:
@@ -263,11 +264,7 @@ class Explorer(Measuring):
         super()._comm_changed(change)
         if self.comm is None:
             return
-        # ipykernel 7 hands a message to the thread that used the widget last, and there it waits for a running
-        # cell. The front end's own choice, a thread beside the cells, stands.
-        self.comm._reply_subshell_for = lambda _data, chosen: chosen
-        if not cells.note(self):
-            cells.loosen(self)
+        cells.settle(self)
 
     def close(self) -> None:
         """Close every view, stop what was asked, and let go of the explanation and the model."""

@@ -4,7 +4,7 @@ import io
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -17,7 +17,8 @@ from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.images import ImageSource, Opened, open_image
 from dexar_widgets.options import accept
-from dexar_widgets.widgets import messages, regions, view
+from dexar_widgets.widgets import messages, view
+from dexar_widgets.widgets import regions as outlines
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM
@@ -33,7 +34,9 @@ class Live(view.View):
 
     _vlm: "VLM | None" = None
     _opened: Opened | None = None
-    _regions: "dict[str, regions.Region]"
+    _marked: "dict[str, outlines.Region]"
+    """The regions of the image to ask about."""
+    _regions: "dict[str, outlines.Region]"
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Listen before there is a connection, so that the first message is heard."""
@@ -41,7 +44,7 @@ class Live(view.View):
         live._lock = threading.RLock()  # guards the jobs and the parts; never held while foreign code runs
         live._results_lock = threading.RLock()  # from reading the results to writing them
         live._running = {}
-        live._regions = {}
+        live._regions, live._marked = {}, {}
         live.on_msg(messages.receive)
         return live
 
@@ -72,7 +75,7 @@ class Live(view.View):
                 known = ", ".join(map(repr, self._regions)) or "none"
                 raise ValueError(f"There is no region named {region!r}; named regions: {known}.")
             return self._regions[region].mask
-        return perturb.mask_of(region if isinstance(region, np.ndarray) else regions.outline_of(region), self._size())
+        return perturb.mask_of(region if isinstance(region, np.ndarray) else outlines.outline_of(region), self._size())
 
     def _size(self) -> tuple[int, int]:
         """Width and height of the image in view: the one that was explained, or the one to ask about."""
@@ -88,22 +91,26 @@ class Live(view.View):
         *,
         answer: str | None = None,
         max_new_tokens: int = 64,
+        regions: Mapping[str, Any] | None = None,
         id: str | None = None,
     ) -> jobs.Job[Explanation]:
         """Ask about the image, or have a given answer explained, and show that; `wait` waits for it.
 
-        The view shows the words as they come. ``id`` names the job in messages.
+        The view shows the words as they come. ``regions`` are named ones of the given image. ``id`` names the job in
+        messages.
         """
         vlm = self._model()
         if prompt is not None and not prompt.strip():
             raise ValueError("The question is empty; write one, or leave it out to ask for a description.")
         if image is not None:
-            self.load(image)
+            self.load(image, regions=regions)
+        elif regions:
+            raise ValueError("regions go with an image that they are regions of: ask(prompt, image, regions=…).")
         if self._opened is None and self.sources:
             self._opened = Opened(self.sources[0].example.image, self.sources[0].example.source or "")
         if self._opened is None:
             raise ValueError("There is no image to ask about; give ask(prompt, image), or load one in the widget.")
-        opened = self._opened
+        opened, marked = self._opened, self._marked
         id = id or uuid4().hex
 
         def work() -> Explanation:
@@ -116,7 +123,7 @@ class Live(view.View):
                 on_word=lambda word: messages.send(self, "word", id, text=word),
             )
             jobs.check()
-            self._show(e)
+            self._show(e, marked)
             return e
 
         return self._submit(vlm, work, id)
@@ -189,21 +196,26 @@ class Live(view.View):
             self.job.cancel()
             raise
 
-    def _show(self, e: Explanation) -> None:
-        """Show a new answer; those before stay beside it, to be compared with."""
+    def _show(self, e: Explanation, marked: "Mapping[str, outlines.Region]") -> None:
+        """Show a new answer, and the named regions of its image; answers before stay beside it, to be compared with."""
         raise NotImplementedError
 
     def _add(self, e: Explanation, found: Attribution) -> None:
         """Put a method's maps beside the answer that they are of, if it is still here; nothing else changes."""
         raise NotImplementedError
 
-    def load(self, image: ImageSource, *, name: str | None = None) -> Opened:
-        """Take an image for the next question; ``name`` is that of the file whose bytes are given."""
+    def load(self, image: ImageSource, *, name: str | None = None, regions: Mapping[str, Any] | None = None) -> Opened:
+        """Take an image for the next question; ``name`` is that of the file whose bytes are given.
+
+        ``regions``: named regions of it, as an `Explorer` takes them.
+        """
         if name is not None and isinstance(image, bytes | bytearray | memoryview):
             image = io.BytesIO(image)
             image.name = name  # what `open_image` calls it, also where it cannot be read
-        self._opened = open_image(image)
-        return self._opened
+        opened = open_image(image)
+        self._marked = outlines.named(regions or {}, (opened.image.shape[1], opened.image.shape[0]))
+        self._opened = opened
+        return opened
 
 
 _NO_ROWS = (

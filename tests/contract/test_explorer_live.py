@@ -426,3 +426,33 @@ def test_a_stored_dexar_does_not_stand_in_for_the_map_in_view(vlm):
     expected = causal.deletion(bare, whole=True, head_filter="none", vlm=vlm)
     assert np.allclose(found.curves, expected.curves, atol=1e-4)
     explorer.close()
+
+
+def test_named_regions_come_with_an_image_that_is_asked_about_and_go_with_the_next(explorer):
+    scene = dx.lab.scene(11, objects=["red cat"])
+    explorer.ask(QUESTION, scene.image, regions={"cat": scene.masks[0]})
+    explorer.wait(60)
+    assert np.array_equal(explorer.region_of("cat"), scene.masks[0])
+    assert [region["name"] for region in json.loads(explorer._document)["sources"][0]["regions"]] == ["cat"]
+    explorer.ask("where is this?")  # the same image
+    explorer.wait(60)
+    assert np.array_equal(explorer.region_of("cat"), scene.masks[0])
+    explorer.ask(QUESTION, SCENE)
+    explorer.wait(60)
+    with pytest.raises(ValueError, match="no region named 'cat'"):
+        explorer.region_of("cat")
+    with pytest.raises(ValueError, match="regions go with an image"):
+        explorer.ask(QUESTION, regions={"cat": scene.masks[0]})
+
+
+def test_a_scene_is_built_and_asked_about(vlm):
+    builder = dx.SceneBuilder(vlm, dx.lab.scene(7, objects=["red cat", "blue boat"]), head_filter="none")
+    first = builder.ask().result(60)
+    builder.things = [thing for thing in builder.things if thing["name"] == "boat"]
+    second = builder.ask("Is there a cat?").result(60)
+    assert "red cat" in first.generation.text
+    assert second.generation.text.startswith("No")
+    assert (builder.prompt, builder.explorer.head_filter) == ("Is there a cat?", "none")
+    assert builder.explorer.sources == (second, first)  # to be compared
+    builder.close()
+    assert builder.explorer.comm is None
