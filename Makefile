@@ -12,7 +12,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || ec
 # the workers share the cores
 test test-fast: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-fast jupyter lint wheel browser clean
+.PHONY: help demo test test-fast jupyter lint docs wheel browser clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -36,6 +36,9 @@ lint: $(VENV)/.dev  ## ruff, mypy, biome, tsc
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python js/hatch_build.py run check
+
+docs: $(VENV)/.dev  ## build/docs/index.html, the reference made from the docstrings
+	$(BIN)/python -W ignore -m tests.reference build/docs
 
 wheel: $(VENV)/.dev  ## dist/*.whl, with what it holds
 	$(BIN)/python -m hatchling build -t wheel -d dist
@@ -67,7 +70,7 @@ $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt $(FRONT_END)
 
 $(VENV)/.jupyter: $(VENV)/.python pyproject.toml constraints.txt $(FRONT_END)
 	@echo 'Installing into $(VENV) (minutes the first time, seconds after) …'
-	@$(PIP) --editable '.[jupyter]'
+	@$(PIP) --editable '.[jupyter,eval]'
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(FRONT_END)

@@ -83,7 +83,7 @@ def _lab_notices(vlm: VLM, image: np.ndarray) -> tuple[str, ...]:
         return ()
     notice = (
         f"{vlm.name} knows only the lab's drawn scenes, and this picture does not look like one: its answer means "
-        "nothing. For photographs load a real checkpoint, for example dx.load('google/paligemma-3b-pt-224') or "
-        "dx.load('llava-hf/llava-1.5-7b-hf')."
+        "nothing. For photographs load a real checkpoint, for example "
+        "dx.load('florence-community/Florence-2-base') or dx.load('llava-hf/llava-1.5-7b-hf')."
     )
     return (notice,)

@@ -1,6 +1,6 @@
 """The command line.
 
-``dexar demo | explain | compare | check | evaluate | report | reproduce | lab | plugin | models | doctor``
+``dexar demo | explain | compare | check | evaluate | report | reproduce | lab | workshop | plugin | models | doctor``
 
 Every verb is a file of this folder; torch, transformers and pandas load inside the verbs, so that
 ``dexar --help`` answers at once.
@@ -15,7 +15,20 @@ from collections.abc import Sequence
 
 import typer
 
-from dexar_widgets.cli import check, compare, demo, doctor, evaluate, explain, lab, models, plugin, reproduce, results
+from dexar_widgets.cli import (
+    check,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    lab,
+    models,
+    plugin,
+    reproduce,
+    results,
+    workshop,
+)
 
 __all__ = ["app", "main"]
 
@@ -62,6 +75,7 @@ evaluate.add(app)
 results.add(app)
 reproduce.add(app)
 lab.add(app)
+workshop.add(app)
 plugin.add(app)
 models.add(app)
 doctor.add(app)

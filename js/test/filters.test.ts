@@ -22,3 +22,16 @@ it("the slider of a top share says what Python set, between the shares that it o
   input.dispatchEvent(new Event("input"));
   expect(s.headFilter.value).toBe(0.1);
 });
+
+it("shows the equation that is in force: without a filter every head and word counts fully", () => {
+  const s = state(explanation("ordinary"));
+  const panel = open(s, filtersPanel);
+  const shown = () =>
+    [...panel.querySelectorAll<HTMLElement>(".equation")].filter((one) => !one.hidden).map((one) => one.textContent);
+  s.headFilter.value = "max";
+  s.fillerFilter.value = "none";
+  expect(shown().filter((text) => /^[δω]/.test(text))).toEqual(["δ = max(0, simage − stext)", "ω = 1"]);
+  s.headFilter.value = "none";
+  s.fillerFilter.value = 0.1;
+  expect(shown().filter((text) => /^[δω]/.test(text))).toEqual(["δ = 1", "ω = max(0, max simage − max stext)"]);
+});

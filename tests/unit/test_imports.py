@@ -27,7 +27,7 @@ NUMPY_ONLY = [
 ]
 TOP = ["explain", "causal", "failures", "lab", "evaluation", "widgets", "cli", "doctor", "figures"]
 ENGINE_ROOM = ["hooks", "engine", "families", "methods", "metrics"]
-EXTRAS = {"pyarrow", "ray", "xarray", "accelerate"}
+EXTRAS = {"pyarrow", "ray", "uv", "xarray", "accelerate"}
 CORE = {
     *("numpy", "pandas", "PIL", "plotly", "jaxtyping", "safetensors", "torch", "transformers", "typer", "rich"),
     *("anywidget", "ipywidgets", "traitlets", "IPython"),  # the last two come with ipywidgets

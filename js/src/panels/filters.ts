@@ -130,16 +130,21 @@ function levelOption(s: State, which: Which): HTMLElement {
       chosen.value = some();
     },
   });
+  const on = ofHeads
+    ? equation("δ = max(0, ", "s", "image", " − ", "s", "text", ")")
+    : equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")");
+  const off = equation(ofHeads ? "δ = 1" : "ω = 1");
   watch(() => {
     amount.hidden = !isShare(chosen.value);
+    off.hidden = chosen.value !== "none";
+    on.hidden = !off.hidden;
   });
   return option(
     ofHeads ? "Heads" : "Filler words",
     el("div", { class: "row" }, buttons, amount),
     ofHeads ? headSentence(s) : fillerSentence(s),
-    ofHeads
-      ? equation("δ = max(0, ", "s", "image", " − ", "s", "text", ")")
-      : equation("ω = max(0, max ", "s", "image", " − max ", "s", "text", ")"),
+    on,
+    off,
     limits(s, buttons, (value) => ({ [which]: value === "share" ? some() : value })),
   );
 }

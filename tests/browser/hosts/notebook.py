@@ -56,7 +56,7 @@ class Notebook:
             jupyterapp.shell.activateById(panel.id);
             if (argument !== null) panel.content.activeCellIndex = argument;
             await jupyterapp.commands.execute(`notebook:run-${argument === null ? 'all-cells' : 'cell'}`);
-            return panel.model.toJSON().cells.flatMap(({outputs}) => outputs).filter(({ename}) => ename);
+            return panel.model.toJSON().cells.flatMap(({outputs}) => outputs ?? []).filter(({ename}) => ename);
             """,
             cell,
         )
