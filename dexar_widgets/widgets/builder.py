@@ -56,9 +56,7 @@ class SceneBuilder(anywidget.AnyWidget):
     traits
         What the `Explorer` begins with: ``head_filter="none"``, ``method="attention"``, …
 
-    The scene as it stands is `scene`. Setting it, or the traits ``things`` and ``background``, changes the view;
-    ``things`` are dicts with the fields of `SceneObject`, or of `Prop`, later ones drawn over earlier ones.
-    ``truths`` are questions that the lab's models know, each with the scene's true answer.
+    The scene as it stands is `scene`. Setting it, or the traits ``things`` and ``background``, changes the view.
     """
 
     explorer: Explorer | None = None
@@ -71,9 +69,13 @@ class SceneBuilder(anywidget.AnyWidget):
     _drawn = traitlets.Dict().tag(sync=True)
     """What the pictures show: ``things``, and where each picture ends."""
     truths = traitlets.Dict().tag(sync=True)
+    """Questions that the lab's models know, each with the scene's true answer."""
     things: Any = traitlets.List().tag(sync=True, echo_update=False)
+    """What stands in the scene: dicts with the fields of `SceneObject`, or of `Prop`, later ones drawn over earlier."""
     background = traitlets.Enum(BACKGROUNDS, BACKGROUNDS[0]).tag(sync=True)
+    """What it stands on."""
     prompt = traitlets.Unicode(_PROMPT).tag(sync=True)
+    """The question."""
 
     def __init__(
         self, vlm: "VLM | None" = None, scene: Scene | int = 7, *, prompt: str = _PROMPT, **traits: Any

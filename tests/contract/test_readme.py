@@ -15,7 +15,7 @@ ELSEWHERE = ("llava-hf/", "photo.jpg")
 
 @pytest.mark.slow
 def test_the_examples_run_one_after_the_other(tmp_path, monkeypatch):
-    for name in ("standalone.js", "widget.js"):  # which may not be built here
+    for name in ("standalone.js", "widget.js", "builder.js"):  # which may not be built here
         (tmp_path / name).write_text("// the front end")
     monkeypatch.setattr(html, "STATIC", tmp_path)
     monkeypatch.chdir(tmp_path)

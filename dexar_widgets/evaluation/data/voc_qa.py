@@ -30,8 +30,8 @@ ORDERS = ("alphabetical", "area", "left-to-right", "random")
 class Options(_voc.Segmented):
     """As `_voc.Segmented`, with a least area of 1 %.
 
-    Of ``starts`` and ``connectors``, each image is given one by ``seed``. ``order`` of the names: ``alphabetical``,
-    ``area`` (largest first), ``left-to-right`` (by the centre of each mask) or ``random`` (by ``seed``). ``article``:
+    Of ``starts`` and ``connectors``, each image is given one by the seed. ``order`` of the names: ``alphabetical``,
+    ``area`` (largest first), ``left-to-right`` (by the centre of each mask) or ``random`` (by the seed). ``article``:
     ``a``, or ``a/an`` as English has it.
     """
 
