@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,8 +29,8 @@ th, td { border: 1px solid var(--line); padding: .25rem .5rem; text-align: left;
 th { white-space: pre-line; }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; max-width: 9rem; min-width: 6.5rem;
   overflow-wrap: anywhere; }
-small { display: block; font-size: 12px; color: var(--faint); white-space: nowrap; }
-td:first-child small { white-space: normal; }
+small { display: block; font-size: 12px; color: var(--faint); width: max-content; max-width: 29rem; }
+td:first-child small { width: auto; }
 td:not(:first-child) { max-width: 30rem; overflow-wrap: break-word; min-width: 4rem; }
 td b { font-weight: inherit; } td.is b, td.better b { font-weight: 600; }
 td:is(.better, .fail, .finding, .error) b { color: var(--bad); } td.pass b { color: var(--good); }
@@ -195,5 +196,6 @@ def _markdown_chapter(part: Chapter) -> Iterator[str]:
 
 
 def _markdown_text(text: str) -> str:
-    """Text that is no markup: what a name holds starts no tag and no cell."""
-    return escape(text, quote=False).replace("|", "\\|").replace("\n", "; ")
+    """Text that is no markup: what a name holds starts no tag, no cell and no link."""
+    plain = escape(text, quote=False).replace("\\", "\\\\")
+    return re.sub(r"\](?=[(:\[])", r"\\]", plain).replace("|", "\\|").replace("\n", "; ")

@@ -12,16 +12,19 @@ from jaxtyping import Bool, Float, Int
 __all__ = [
     "DRAWS",
     "FEW",
+    "TAILS",
     "Estimate",
-    "auroc",
     "difference",
+    "differences",
     "entropy",
+    "estimated",
     "holm",
     "mean",
+    "means",
     "median",
+    "order",
     "rate",
-    "separation",
-    "separation_less",
+    "resampled",
     "spearman",
     "wilson",
 ]
@@ -30,7 +33,8 @@ DRAWS = 2000
 """Resamples of the scenes."""
 FEW = 10
 """Of fewer scenes the bootstrap's interval of a difference of AUROCs is too narrow."""
-_TAILS = [0.025, 0.975]
+TAILS = [0.025, 0.975]
+"""Between which an interval lies."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ def mean(
     ValueError
         If a case is infinite: such cases have a `median`, and no mean.
     """
-    known = _known(values)
-    if not known.any():
-        return _NONE
-    values, scenes = values[known], scenes[known]
-    _, place = np.unique(scenes, return_inverse=True)
-    times = _resampled(place.max() + 1, seed, draws)
-    total, count = times @ np.bincount(place, values), times @ np.bincount(place)
-    return _estimate(float(values.mean()), total / count, len(values))
+    return means(values[None], scenes, seed=seed, draws=draws)[0]
+
+
+def means(
+    values: Float[np.ndarray, "row case"], scenes: Int[np.ndarray, " case"], *, seed: int = 0, draws: int = DRAWS
+) -> list[Estimate]:
+    """`mean` of each row, all on the same resamples, which are of the scenes that some row has a case of."""
+    return [found for found, _ in _averaged(values, scenes, seed, draws)]
 
 
 def difference(
@@ -89,16 +93,79 @@ def difference(
     ValueError
         If a case is infinite.
     """
-    known = _known(first) & _known(second)
-    apart = first - second
-    if not known.any():
+    return differences(first[None], second[None], scenes, seed=seed, draws=draws)[0]
+
+
+def differences(
+    first: Float[np.ndarray, "row case"],
+    second: Float[np.ndarray, "row case"],
+    scenes: Int[np.ndarray, " case"],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> list[Estimate]:
+    """`difference` of each row, all on the same resamples."""
+    for values in (first, second):
+        _known(values)  # infinity less infinity would pass for a case that is not there
+    drawn = _averaged(first - second, scenes, seed, draws)
+    return [replace(found, p=_both_sides(means)) for found, means in drawn]
+
+
+def _averaged(
+    values: Float[np.ndarray, "row case"], scenes: Int[np.ndarray, " case"], seed: int, draws: int
+) -> list[tuple[Estimate, Float[np.ndarray, " draw"]]]:
+    """Each row's mean, and what its resamples give; none of a row that is of one scene."""
+    known = _known(values)
+    there = known.any(0)
+    values, known = np.where(known, values, 0)[:, there], known[:, there]
+    _, place = np.unique(scenes[there], return_inverse=True)
+    count = int(place.max(initial=-1)) + 1
+    totals, cases = (np.stack([np.bincount(place, row, count) for row in rows]) for rows in (values, known))
+    times = resampled(count, seed, draws)
+    kinds, kind = np.unique(cases, axis=0, return_inverse=True)  # most rows have the same cases
+    with np.errstate(invalid="ignore"):  # a resample without a case of this row has no mean
+        drawn = (times @ totals.T) / (times @ kinds.T)[:, kind.ravel()]
+    found = []
+    for row, weight, ours, means in zip(values, known, cases, drawn.T, strict=True):
+        n = int(weight.sum())
+        kept = means[np.isfinite(means)] if np.count_nonzero(ours) > 1 else means[:0]
+        found.append((estimated(float(row[weight].mean()), kept, n) if n else _NONE, kept))
+    return found
+
+
+def _both_sides(means: Float[np.ndarray, " draw"]) -> float:
+    tail = min((1 + (means <= 0).sum()), (1 + (means >= 0).sum())) / (1 + len(means))
+    return min(1.0, 2 * float(tail)) if len(means) else float("nan")
+
+
+def order(
+    first: Float[np.ndarray, "case column"],
+    second: Float[np.ndarray, "case column"],
+    scenes: Int[np.ndarray, " case"],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """`spearman` between both tables' means of columns, its interval by the bootstrap over scenes; no case is NaN."""
+    if not len(scenes):
         return _NONE
-    _, place = np.unique(scenes[known], return_inverse=True)
-    times = _resampled(place.max() + 1, seed, draws)
-    means = (times @ np.bincount(place, apart[known])) / (times @ np.bincount(place))
-    tail = min((1 + (means <= 0).sum()), (1 + (means >= 0).sum())) / (1 + draws)
-    found = _estimate(float(apart[known].mean()), means, int(known.sum()))
-    return replace(found, p=min(1.0, 2 * float(tail)) if len(means) else float("nan"))
+    _, place = np.unique(scenes, return_inverse=True)
+    times = resampled(int(place.max()) + 1, seed, draws)[:, place]
+    value = spearman(first.mean(0), second.mean(0))
+    return estimated(value, _correlations(*(_ranks(times @ one) for one in (first, second))), len(scenes))
+
+
+def _ranks(rows: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
+    """Within each row, about their mean; ties share theirs."""
+    ranks = pd.DataFrame(rows).rank(axis=1).to_numpy(float)
+    return np.asarray(ranks - ranks.mean(1, keepdims=True))
+
+
+def _correlations(
+    one: Float[np.ndarray, "row column"], other: Float[np.ndarray, "row column"]
+) -> Float[np.ndarray, " row"]:
+    with np.errstate(invalid="ignore"):  # where either is constant
+        return np.asarray((one * other).sum(1) / np.sqrt((one**2).sum(1) * (other**2).sum(1)))
 
 
 def median(
@@ -110,9 +177,9 @@ def median(
         return _NONE
     values, place = values[known], np.unique(scenes[known], return_inverse=True)[1]
     order = np.argsort(values, kind="stable")
-    times = _resampled(place.max() + 1, seed, draws)[:, place[order]].cumsum(1)
+    times = resampled(place.max() + 1, seed, draws)[:, place[order]].cumsum(1)
     middle = (times >= times[:, -1:] / 2).argmax(1)  # the lower median of an even number: at most one rank away
-    ranks = _estimate(float(np.median(values)), middle.astype(float), len(values))
+    ranks = estimated(float(np.median(values)), middle.astype(float), len(values))
     if np.isnan(ranks.low):
         return ranks
     low, high = values[order][[math.floor(ranks.low), math.ceil(ranks.high)]]  # ranks, since a case may be infinite
@@ -137,110 +204,9 @@ def rate(
     return Estimate(hits / n, *wilson(trials * hits / n, trials), n)
 
 
-def auroc(scores: Float[np.ndarray, " case"], positive: Bool[np.ndarray, " case"]) -> float:
-    """How often a positive case scores above a negative one, ties counting half; NaN without both.
-
-    Source: the Mann–Whitney form (Hanley and McNeil 1982).
-    """
-    return float(_separations(scores, positive, np.ones((1, len(scores))))[0])
-
-
-def separation(
-    scores: Float[np.ndarray, " case"],
-    positive: Bool[np.ndarray, " case"],
-    scenes: Int[np.ndarray, " case"],
-    *,
-    seed: int = 0,
-    draws: int = 500,
-) -> Estimate:
-    """`auroc` with its interval by the bootstrap over scenes; n counts both kinds of case. NaN cases are left out.
-
-    Resamples of scenes that are told apart perfectly all agree, however few they are. There the interval is that of a
-    proportion (`wilson`) of as many trials as there are scenes of the rarer kind, which is no narrower: an AUROC A of
-    m and n cases has a variance of at most A (1 − A) ÷ min(m, n) (Birnbaum and Klose 1957).
-    """
-    known = ~np.isnan(scores)
-    return _separated(scores[known], positive[known], scenes[known], seed, draws)[0]
-
-
-def separation_less(
-    first: Float[np.ndarray, " case"],
-    second: Float[np.ndarray, " case"],
-    positive: Bool[np.ndarray, " case"],
-    scenes: Int[np.ndarray, " case"],
-    *,
-    seed: int = 0,
-    draws: int = 500,
-) -> Estimate:
-    """`auroc` of the first scores less that of the second, on the cases that have both and on the same resamples.
-
-    With fewer than `FEW` scenes of the rarer kind, or where the resamples of either or of the difference all agree, the
-    bootstrap is too narrow. There the interval is made of those of both separations, added in quadrature (Newcombe
-    1998, Statistics in Medicine 17:873, method 10). It takes the two for independent: too wide if they are not.
-    """
-    known = ~(np.isnan(first) | np.isnan(second))
-    positive, scenes = positive[known], scenes[known]
-    one, its = _separated(first[known], positive, scenes, seed, draws)
-    other, others = _separated(second[known], positive, scenes, seed, draws)
-    apart = _estimate(one.value - other.value, its - others, len(positive))
-    drawn = (its, others, its - others)
-    if np.isnan(apart.low) or (_rarer(positive, scenes) >= FEW and all(map(_differ, drawn))):
-        return apart
-    below = math.hypot(one.value - one.low, other.high - other.value)
-    above = math.hypot(one.high - one.value, other.value - other.low)
-    return replace(apart, low=apart.value - below, high=apart.value + above)
-
-
-def _separated(
-    scores: Float[np.ndarray, " case"],
-    positive: Bool[np.ndarray, " case"],
-    scenes: Int[np.ndarray, " case"],
-    seed: int,
-    draws: int,
-) -> tuple[Estimate, Float[np.ndarray, " draw"]]:
-    """`separation`, and what each resample gives."""
-    place = np.unique(scenes, return_inverse=True)[1]
-    drawn = _separations(scores, positive, _resampled(int(place.max(initial=-1)) + 1, seed, draws)[:, place])
-    found = _estimate(auroc(scores, positive), drawn, len(scores))
-    if np.isnan(found.low) or _differ(drawn):
-        return found, drawn
-    rarer = _rarer(positive, scenes)
-    low, high = wilson(found.value * rarer, rarer)
-    return replace(found, low=low, high=high), drawn
-
-
-def _rarer(positive: Bool[np.ndarray, " case"], scenes: Int[np.ndarray, " case"]) -> int:
-    """In how many scenes there are cases of the kind that fewer have."""
-    return min(len(np.unique(scenes[kind])) for kind in (positive, ~positive))
-
-
-def _differ(drawn: Float[np.ndarray, " draw"]) -> bool:
-    """Whether an interval of these resamples has a width."""
-    low, high = np.quantile(drawn[np.isfinite(drawn)], _TAILS)
-    return bool(low < high)
-
-
-def _separations(
-    scores: Float[np.ndarray, " case"], positive: Bool[np.ndarray, " case"], times: Float[np.ndarray, "draw case"]
-) -> Float[np.ndarray, " draw"]:
-    """AUROC where each case counts so many times."""
-    _, rank = np.unique(scores, return_inverse=True)
-    ranks = rank.max(initial=-1) + 1
-    found = np.full(len(times), np.nan)
-    for draw, weight in enumerate(times):
-        hits, misses = (np.bincount(rank, weight * chosen, ranks) for chosen in (positive, ~positive))
-        pairs = hits.sum() * misses.sum()
-        if pairs > 0:
-            found[draw] = hits @ (misses.cumsum() - misses / 2) / pairs
-    return found
-
-
 def spearman(first: Float[np.ndarray, " case"], second: Float[np.ndarray, " case"]) -> float:
     """Correlation of ranks, ties sharing their mean rank; NaN where either is constant."""
-    one, other = (pd.Series(values).rank().to_numpy(float) for values in (first, second))
-    one, other = one - one.mean(), other - other.mean()
-    scale = np.sqrt((one @ one) * (other @ other))
-    return float(one @ other / scale) if scale > 0 else float("nan")
+    return float(_correlations(_ranks(first[None]), _ranks(second[None]))[0])
 
 
 def entropy(values: Float[np.ndarray, "row col"]) -> float:
@@ -263,20 +229,21 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _known(values: Float[np.ndarray, " case"]) -> Bool[np.ndarray, " case"]:
+def _known(values: Float[np.ndarray, "row case"]) -> Bool[np.ndarray, "row case"]:
     if np.isinf(values).any():
-        raise ValueError(f"{int(np.isinf(values).sum())} of {len(values)} cases are infinite, and have no mean.")
+        raise ValueError(f"{int(np.isinf(values).sum())} of {values.size} cases are infinite, and have no mean.")
     return np.asarray(~np.isnan(values))
 
 
-def _estimate(value: float, drawn: Float[np.ndarray, " draw"], n: int) -> Estimate:
+def estimated(value: float, drawn: Float[np.ndarray, " draw"], n: int) -> Estimate:
+    """A value with the percentiles of its resamples; those that are not finite are left out."""
     known = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(known, _TAILS) if len(known) else (np.nan, np.nan)
+    low, high = np.quantile(known, TAILS) if len(known) else (np.nan, np.nan)
     return Estimate(value, float(low), float(high), n)
 
 
-@lru_cache(maxsize=2)  # a table asks for the same draws for every number
-def _resampled(scenes: int, seed: int, draws: int) -> Float[np.ndarray, "draw scene"]:
+@lru_cache(maxsize=4)  # a table asks for the same draws for every number
+def resampled(scenes: int, seed: int, draws: int) -> Float[np.ndarray, "draw scene"]:
     """How often each scene is drawn. The same seed draws the same scenes, so comparisons are paired."""
     if scenes < 2:
         return np.zeros((0, scenes))

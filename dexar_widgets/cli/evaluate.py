@@ -39,7 +39,10 @@ Settings = Annotated[
 ]
 Metrics = Annotated[str | None, typer.Option(help="Names with commas between. Default: every metric there is.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the data set's first samples.", show_default=False)]
-Part = Annotated[str, typer.Option(help="i/N: only the samples of one of N shards, for an array of jobs (--slurm).")]
+Part = Annotated[
+    str,
+    typer.Option(help="i/N: only one of N shards, for an array of jobs (`dexar evaluate --slurm` prints a script)."),
+]
 Engine = Annotated[
     str, typer.Option(help="local: this machine. ray: a Ray cluster (pip install 'dexar-widgets[ray]').")
 ]
@@ -60,8 +63,27 @@ Jobs = Annotated[
 Threads = Annotated[int, typer.Option(min=1, help="Threads of arithmetic in each process.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Changed images in one pass.")]
 Levels = Annotated[int, typer.Option(min=2, help="Steps of the perturbation curves.")]
+Filling = Annotated[
+    str, typer.Option(help="Colour of pixels taken away: imagenet or image (its mean), or the processor's own.")
+]
+Blur = Annotated[float, typer.Option(min=0, help="What insertion begins with: deviation, in pixels of 224.")]
 Randomised = Annotated[int, typer.Option(min=0, help="Samples that the randomisation check looks at.")]
 Seed = Annotated[int, typer.Option(help="Orders pixels of equal value, and draws random weights.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:1, mps; of every worker. Default: CUDA where this machine has it; for lab/… alone, the "
+        "CPU."
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Try again, too, what is broken or failed; what was lost with memory, files, the device or its worker is "
+        "tried again anyway.",
+    ),
+]
 Slurm = Annotated[
     bool,
     typer.Option(
@@ -104,10 +126,13 @@ def evaluate(
     threads: Threads = 1,
     batch_size: BatchSize = 16,
     levels: Levels = 10,
+    fill: Filling = "imagenet",
+    blur: Blur = 10.0,
     randomised: Randomised = 20,
     seed: Seed = 0,
-    device: choices.Device = None,
+    device: Device = None,
     dtype: choices.Dtype = None,
+    retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
     probe: Probe = None,
     slurm: Slurm = False,  # noqa: ARG001 (answered before anything is asked for)
@@ -115,7 +140,9 @@ def evaluate(
 ) -> None:
     """Measure methods on samples, and write results.parquet, units.parquet (raw curves) and costs.parquet.
 
-    What is there is not done again: after a crash, type the same once more. Exit status 1: some units have no result.
+    What is there is not done again: after a crash, type the same once more. A sample or method that fails is a row with
+    its reason, and done, too (--retry-failed). Exit status 1: some units have no result, or the run ended because five
+    samples in a row gave nothing. A folder belongs to the weights, device kind, versions and settings that began it.
 
     Example: `dexar evaluate --data lab --limit 20 --methods dexar,attention,random --out results`
     """
@@ -132,8 +159,8 @@ def evaluate(
         "models": choices.names_of("--model", model),
         "variants": variants_of(chosen, choices.settings_by_method(option or ())),
         "metrics": names("metrics") if metrics is None else choices.names_of("--metrics", metrics),
-        "levels": levels, "randomised": randomised, "seed": seed, "batch_size": batch_size, "threads": threads,
-        "device": device, "dtype": dtype,
+        "levels": levels, "fill": fill, "blur": blur, "randomised": randomised, "seed": seed, "batch_size": batch_size,
+        "threads": threads, "device": device, "dtype": dtype,
     }  # fmt: skip
     places = [
         _Place(title, folder, one, configuration_of(one, **wanted))
@@ -141,7 +168,7 @@ def evaluate(
     ]
     if probe is not None and not dry_run:
         raise ValueError("--probe is for --dry-run: a run tells what it took in the end.")
-    some: dict[str, Any] = {"limit": limit, "shard": runs.Shard.of(shard)}
+    some: dict[str, Any] = {"limit": limit, "shard": runs.Shard.of(shard), "retry_failed": retry_failed}
     if dry_run:
         _plan(places, as_json=as_json, jobs=jobs or 1, probe=probe or 0, **some)
     else:
@@ -183,7 +210,7 @@ def _plan(places: Sequence[_Place], *, as_json: bool, jobs: int, **some: Any) ->
 
 
 def _measure(places: Sequence[_Place], *, as_json: bool, **how: Any) -> None:
-    """One place after the other; what ends the workers of one keeps nobody from the next."""
+    """One place after the other; what ends the run of one keeps nobody from the next."""
     from dexar_widgets.evaluation import cluster, runs
 
     if how["engine"] == "ray":
@@ -192,7 +219,7 @@ def _measure(places: Sequence[_Place], *, as_json: bool, **how: Any) -> None:
     for place in places:
         try:
             joined = _evaluated(place, quiet=as_json, **how)
-        except runs.LostWorkersError as error:
+        except runs.FailingRunError as error:
             notices([str(error)])
             complete = False
             continue

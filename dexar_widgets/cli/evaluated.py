@@ -26,7 +26,8 @@ def tell_plan(plan: "Plan", *, jobs: int) -> None:
     """A plan as people read it."""
     left = plan.estimate
     line("samples", str(plan.samples))
-    line("units", f"{plan.units}, of which {plan.done} are done")
+    failed = f" ({plan.failed} without a result)" if plan.failed else ""
+    line("units", f"{plan.units}, of which {plan.done} are done{failed}")
     if not plan.images:
         line("time", "nothing is left to do")
     elif left.seconds is None or left.forwards is None:
@@ -100,9 +101,13 @@ def remarks(joined: "Joined") -> list[str]:
 
 
 def _reasons(joined: "Joined") -> list[str]:
-    """Why units have no result, the most frequent reason first."""
+    """Why units have no result, the most frequent reason first, and which of them would be tried again."""
     import pandas as pd
 
     table = pd.read_parquet(joined.tables["units"], columns=["status", "reason"])
-    counts = Counter(table[table["status"] != "ok"]["reason"])
-    return [f"{count} units: {reason}" for reason, count in counts.most_common(5)]
+    without = table[table["status"] != "ok"]
+    lost = int((without["status"] == "lost").sum())
+    counts = Counter(without["reason"])
+    told = [f"{count} units: {reason}" for reason, count in counts.most_common(5)]
+    told += [f"The same command tries {lost} of these units again."] * bool(lost)
+    return told + ["--retry-failed tries those again that are broken or failed."] * (lost < len(without))

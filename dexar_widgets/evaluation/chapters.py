@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from dexar_widgets.evaluation import charts
-from dexar_widgets.evaluation.comparison import orders
+from dexar_widgets.evaluation.comparison import left_out, orders
 from dexar_widgets.evaluation.layouts import Preset, Source
 from dexar_widgets.evaluation.published import FAMILIES, family_of, published
-from dexar_widgets.evaluation.readings import Reading
+from dexar_widgets.evaluation.readings import Reading, meaning_of
 from dexar_widgets.evaluation.results import Results
-from dexar_widgets.evaluation.tables import costs_of, rows_of
+from dexar_widgets.evaluation.tables import KNOWN, costs_of, rows_of
+from dexar_widgets.metrics import CHANCE
 from dexar_widgets.pages import Cell, Chapter, Table, number
 
 __all__ = ["LEGEND", "costs", "every_number", "made", "not_measured", "paper_table"]
@@ -23,7 +24,8 @@ LEGEND = (
     "In the tables: our mean, its 95 % interval, how many cases it is of, which were skipped and why, the mean with "
     "those at the metric's worst where they are the map's fault, and the paper's number. On the "
     "cases that the row in bold has too, ▲ is better than it, ▽ worse, ≈ neither (p ≥ .05 after Holm), ? of fewer than "
-    "10 samples; ✗ chance: no better than chance."
+    "10 images; ✗ chance: no better than chance. A floor is what no map can miss, and other rows of references are one "
+    "kind of map that knows nothing: to be above them is no merit."
 )
 _MARKS = {"better": "▲", "worse": "▽", "level": "≈", "few": "?"}
 
@@ -34,7 +36,7 @@ def paper_table(preset: Preset, table: pd.DataFrame, results: Results, *, lab: b
     models = list(dict.fromkeys(table["model"]))
     return Chapter(
         f"{_title(preset)}{' (on the lab)' if lab else ''}",
-        [" ".join(_about(preset, table, results, lab=lab)), *preset.notes],
+        [" ".join(_about(preset, table, results, lab=lab)), *preset.notes, *left_out(preset, table, results, lab=lab)],
         [*(_of_model(preset, table[table["model"] == model], model, reference) for model in models), *_orders(table)],
         charts.means(table),
     )
@@ -63,7 +65,8 @@ def _about(preset: Preset, table: pd.DataFrame, results: Results, *, lab: bool) 
     measured = {family_of(model) for model in table["model"].unique()}
     absent = [FAMILIES[family] for family in published(preset.name)["family"].unique() if family not in measured]
     if absent:
-        told.append(f"The paper also has {', '.join(absent)}, which were not measured.")
+        were = "was" if len(absent) == 1 else "were"
+        told.append(f"The paper also has {', '.join(absent)}, which {were} not measured.")
     return told
 
 
@@ -85,10 +88,21 @@ def _of_model(preset: Preset, table: pd.DataFrame, model: str, reference: str) -
         for row in dict.fromkeys(table["row"])
         if row not in lost or known
     ]
-    chances = [cells[reference, title]["chance"] for title in titles]
-    if np.isfinite(chances).any():
-        rows.append([Cell("chance"), *(Cell(number(one) if np.isfinite(one) else "–") for one in chances)])
+    rows += _references([cells[reference, title] for title in titles])
     return Table(f"{model}{f' beside the paper’s {known}' if known else ''}", ("", *titles), rows)
+
+
+def _references(cells: Sequence[Mapping[str, Any] | None]) -> list[list[Cell]]:
+    """What numbers are read beside: a row for chance where it is known, one for each other reference of a metric."""
+    found: dict[str, list[Cell]] = {}
+    for place, cell in enumerate(cells):
+        if cell is None or not isinstance(cell.get("metric"), str):
+            continue
+        known = cell["chance"] if cell["chance_from"] == KNOWN else np.nan
+        for name, value in ((CHANCE, known), (meaning_of(cell["metric"]).chance, cell["floor"])):
+            if np.isfinite(value):
+                found.setdefault(name, [Cell("–")] * len(cells))[place] = Cell(number(value))
+    return [[Cell(name), *row] for name, row in found.items()]
 
 
 def _cell(cell: Mapping[str, Any], *, is_reference: bool) -> Cell:
@@ -109,11 +123,12 @@ def _lines(cell: Mapping[str, Any]) -> list[str]:
     chance = "✗ chance" if cell.get("beside_chance") in ("worse", "level") else ""
     low, high = cell["low"], cell["high"]
     skipped = f", {cell['reasons']} skipped" if cell.get("reasons") else ""
+    images = f" of {cell['clusters']:.0f} images" if cell.get("clusters", np.nan) < cell.get("samples", np.nan) else ""
     lower = np.isfinite(cell["pessimistic"]) and not np.isclose(cell["pessimistic"], cell["mean"])
     return [
         " ".join(filter(None, (number(cell["mean"]), mark, chance))),
         f"({number(low)} to {number(high)})" if np.isfinite(low) else "",
-        f"n {cell['n']:.0f}{skipped}",
+        f"n {cell['n']:.0f}{images}{skipped}",
         f"with those {number(cell['pessimistic'])}" if lower else "",
     ]
 
@@ -153,11 +168,8 @@ def every_number(numbers: pd.DataFrame, references: Mapping[str, str]) -> Chapte
             [Cell(variant), *(_number(cells.get((variant, *place)), references) for place in places)]
             for variant in dict.fromkeys(some["variant"])
         ]
-        chances = [
-            some.loc[(some["model"] == model) & (some["data"] == name), "chance"].mean() for model, name in places
-        ]
-        if np.isfinite(chances).any():
-            rows.append([Cell("chance"), *(Cell(number(one)) for one in chances)])
+        first = {(cell["model"], cell["data"]): cell for cell in reversed(rows_of(some))}
+        rows += _references([first.get(place) for place in places])
         tables.append(Table(reading.title, ("", *(f"{model}\n{name}" for model, name in places)), rows))
     said = "Each metric in each view, with the median. A row in bold is DEX-AR, beside which others are marked."
     return Chapter("Every number", (said,), tables, folded=True)

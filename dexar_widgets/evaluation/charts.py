@@ -1,14 +1,21 @@
 """Charts of results as plotly figures: how answers fare as pixels go, and means with their intervals."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
+from pandas.api.types import is_list_like
 
 from dexar_widgets.evaluation.comparison import OTHERS
 from dexar_widgets.evaluation.configuration import CURVES, CurveKind
+from dexar_widgets.evaluation.tables import rows_of
+from dexar_widgets.metrics import Curve
+from dexar_widgets.metrics.information_curve import regained
 from dexar_widgets.pages import Chart
 
 __all__ = ["curves", "means"]
@@ -18,6 +25,11 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 _GREY = "#8888"
+_SHARES = np.linspace(0, 1, 101)
+_INFORMATION = (
+    "the median of the answer regained as a map's highest pixels come back, and the area behind it (the earlier a line "
+    "rises, the better)"
+)
 _SAID: Mapping[CurveKind, str] = {
     "positive": "a map's highest pixels replaced first (the earlier a line rises, the better)",
     "negative": "a map's lowest pixels replaced first (the lower a line stays, the better)",
@@ -26,30 +38,93 @@ _SAID: Mapping[CurveKind, str] = {
 
 
 def curves(units: pd.DataFrame, thick: Collection[str] = ()) -> list[Chart]:
-    """For each model, data set and kind of curve: the mean loss of the answer's log-likelihood, a line a variant."""
+    """For each model, data set and kind of curve, a line a variant, over the samples that all variants have.
+
+    First the mean loss of the answer's log-likelihood; then, over bytes, the median of what is regained.
+    """
     found = []
     for (model, data), some in units[units["status"] == "ok"].groupby(["model", "data"], sort=False):
         for kind in CURVES:
-            lines = list(_lines(some, kind, thick))
+            lines, count = _lines(some, thick, partial(_loss, kind))
             if lines:
-                caption = f"{model}, {data}: {_SAID[kind]}"
+                caption = f"{model}, {data}: {_SAID[kind]}; {count}"
                 axes = ("share of the image's pixels", "nats a token, less those of the image")
-                found.append(Chart(caption, _figure(lines, *axes)))
+                found.append(Chart(caption, _figure([_mean_of(line) for line in lines], *axes)))
+        lines, count = _lines(some, thick, _regained)
+        if lines:
+            caption = f"{model}, {data}: {_INFORMATION}; {count}"
+            axes = ("share of the image's bytes", "share of the answer regained")
+            found.append(Chart(caption, _figure([_median_of(line) for line in lines], *axes)))
     return found
 
 
-def _lines(units: pd.DataFrame, kind: CurveKind, thick: Collection[str]) -> Iterator[dict[str, Any]]:
-    whole = -1 if kind == "insertion" else 0
-    for place, (variant, some) in enumerate(units.groupby("variant", sort=False)):
-        known = [(levels, nll) for levels, nll in zip(some["levels"], some[kind], strict=True) if _full(levels, nll)]
-        if known:
-            losses = np.stack([np.asarray(nll, float) - nll[whole] for _, nll in known])
-            trace = _trace(str(variant), place, width=5 if variant in thick else 2)
-            yield trace | {"mode": "lines+markers", "x": list(known[0][0]), "y": _plain(losses.mean(0))}
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """One variant's curves at the same places of a chart."""
+
+    name: str
+    place: int
+    width: int
+    across: Float64[np.ndarray, " point"]
+    curves: Float64[np.ndarray, "sample point"]
+
+    def trace(self, name: str, heights: Float64[np.ndarray, " point"]) -> dict[str, Any]:
+        """Under a name."""
+        drawn = {"mode": "lines+markers", "x": self.across.tolist(), "y": _plain(heights)}
+        return _trace(name, self.place, width=self.width) | drawn
+
+
+Read = Callable[[Mapping[str, Any]], tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]] | None]
+
+
+def _lines(units: pd.DataFrame, thick: Collection[str], read: Read) -> tuple[list[_Line], str]:
+    """A line of each variant that has curves, and of what samples they are; of their own where they share none."""
+    columns = ["sample", "levels", "sizes", *CURVES]
+    found = {
+        str(variant): {row["sample"]: one for row in rows_of(some.reindex(columns=columns)) if (one := read(row))}
+        for variant, some in units.groupby("variant", sort=False)
+    }
+    kept = {name: known for name, known in found.items() if known}
+    shared = set.intersection(*map(set, kept.values())) if kept else set()
+    lines = []
+    for place, (name, known) in enumerate(found.items()):
+        if name in kept:
+            chosen = [one for sample, one in known.items() if sample in shared or not shared]
+            label = name if shared else f"{name}, n {len(chosen)}"
+            curves = np.stack([curve for _, curve in chosen])
+            lines.append(_Line(label, place, 5 if name in thick else 2, chosen[0][0], curves))
+    return lines, f"n {len(shared)}, the samples that all have" if shared else "of other samples each"
+
+
+def _loss(kind: CurveKind, unit: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    nll, whole = unit[kind], -1 if kind == "insertion" else 0
+    if not _full(unit["levels"], nll):
+        return None
+    return np.asarray(unit["levels"], float), np.asarray(nll, float) - nll[whole]
+
+
+def _regained(unit: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """P̂ and its running maximum at the same shares of the bytes."""
+    levels, nll, sizes = (unit[name] for name in ("levels", "negative", "sizes"))
+    if not _full(levels, nll) or not _full(levels, sizes):
+        return None
+    found = regained(Curve(np.asarray(levels, float), np.asarray(nll, float), np.asarray(sizes, int)))
+    if found is None or not np.isfinite(found[1]).all():
+        return None
+    return _SHARES, np.interp(_SHARES, found[0], np.maximum.accumulate(found[1]))
+
+
+def _mean_of(line: _Line) -> dict[str, Any]:
+    return line.trace(line.name, line.curves.mean(0))
+
+
+def _median_of(line: _Line) -> dict[str, Any]:
+    heights = np.median(line.curves, axis=0)
+    return line.trace(f"{line.name} {np.trapezoid(heights, line.across):.3f}", heights) | {"mode": "lines"}
 
 
 def _full(levels: Any, nll: Any) -> bool:
-    return nll is not None and len(nll) > 0 and len(nll) == len(levels) and bool(np.isfinite(nll).all())
+    return is_list_like(nll) and len(nll) > 0 and len(nll) == len(levels) and bool(np.isfinite(nll).all())
 
 
 def means(table: pd.DataFrame) -> list[Chart]:

@@ -133,9 +133,7 @@ def _measure(configuration: Configuration, dataset: Dataset, count: int, gpus: i
     context.enable_progress_bars, context.max_errored_blocks = False, -1  # a lost task takes no other with it
     size = min(count, len(tasks), room(configuration.threads, gpus))
     try:
-        named = ray.data.from_items(
-            [{"model": model, "sample": sample} for model, sample in tasks], override_num_blocks=len(tasks)
-        )
+        named = ray.data.from_items([{"task": pickle.dumps(task)} for task in tasks], override_num_blocks=len(tasks))
         with warnings.catch_warnings():  # Ray 2.64 drops max_task_retries, without which a deadly task goes on for ever
             warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
             found = named.map_batches(
@@ -149,11 +147,11 @@ def _measure(configuration: Configuration, dataset: Dataset, count: int, gpus: i
                 max_task_retries=_RETRIES,
             )
         for batch in found.iter_batches(batch_size=None, prefetch_batches=0):
-            for model, sample, outcome in zip(batch["model"], batch["sample"], batch["outcome"], strict=True):
+            for task, outcome in zip(batch["task"], batch["outcome"], strict=True):
                 records = pickle.loads(outcome)
                 if isinstance(records, Exception):
                     raise records
-                yield (str(model), str(sample)), records
+                yield pickle.loads(task), records
     except RayError as error:  # the pool could not be kept
         if isinstance(error, RayActorError) and error.actor_init_failed:  # by an exception, which would come again
             raise ValueError(f"No worker can begin on the cluster: {str(error).strip().splitlines()[-1]}") from error
@@ -171,12 +169,11 @@ class Measuring:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         """The tasks with their outcomes: records or an error, pickled, for numbers come back as they are."""
-        tasks = zip(batch["model"].tolist(), batch["sample"].tolist(), strict=True)
-        return batch | {"outcome": [pickle.dumps(self._outcome(task)) for task in tasks]}
+        return batch | {"outcome": [pickle.dumps(self._outcome(pickle.loads(task))) for task in batch["task"]]}
 
     def _outcome(self, task: Task) -> Any:
         try:
-            self._check(task[0])
+            self._check(task.model)
             return self._bench.records(task)
         except Exception as error:  # noqa: BLE001 (the caller raises it)
             return _portable(error)
@@ -191,7 +188,7 @@ class Measuring:
         here, there = replace(self._configuration).told["versions"], self._told["versions"]
         if changed := differences(here, there):
             raise ValueError(f"{where} {changed[0]} is {here[changed[0]]}; the run was begun with {there[changed[0]]}.")
-        if identity(model) != self._configuration.models[model]:
+        if identity(model, self._configuration.commit(model)) != self._configuration.models[model]:
             raise ValueError(f"{where} {model} has other weights than where the run was begun, or is not there.")
         self._checked.add(model)
 

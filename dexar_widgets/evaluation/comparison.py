@@ -1,7 +1,7 @@
 """A table of the paper, with our numbers beside its own: as far as there are any of either."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ from dexar_widgets.attributions import options_of
 from dexar_widgets.evaluation.layouts import Column, Preset, Row, Source
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.published import FAMILIES, family_of, published
+from dexar_widgets.evaluation.ranks import agreement
 from dexar_widgets.evaluation.results import Results
-from dexar_widgets.evaluation.tables import SUMMARY, agreement, costs_of, rows_of, summary
+from dexar_widgets.evaluation.tables import SUMMARY, costs_of, rows_of, summary
 
-__all__ = ["COLUMNS", "OTHERS", "comparison", "measured_rows", "orders", "same_setting"]
+__all__ = ["COLUMNS", "OTHERS", "comparison", "left_out", "measured_rows", "orders", "same_setting"]
 
 _SCALED = (
     "mean",
     "low",
     "high",
     "median",
+    "floor",
     "chance",
     "pessimistic",
     "paired",
@@ -43,13 +45,15 @@ def comparison(preset: Preset, results: Results, *, lab: bool) -> pd.DataFrame:
     found = [one for source in preset.sources for one in _of_source(preset, source, results, lab=lab)]
     models = sorted(dict.fromkeys(one["model"] for one in found), key=_place)
     measured = {(one["model"], one["row"], one["column"]): one for one in found}
+    filled = {(model, row) for model, row, _ in measured}
     others = list(dict.fromkeys(one["row"] for one in found if one["row"] not in {row.title for row in preset.rows}))
     rows = [*preset.rows, *(Row(name, None) for name in others)]
     told = [
         {"table": preset.name, "model": model, "row": row.title, "column": column.title, "n": 0, "reasons": ""}
         | measured.get((model, row.title, column.title), {})
         | {"published": _published(preset, row, column, model)}
-        for model in models for row in rows for column in preset.columns
+        for model in models for row in rows if row.suits(model) or (model, row.title) in filled
+        for column in preset.columns
     ]  # fmt: skip
     return pd.DataFrame(told, columns=list(COLUMNS))
 
@@ -61,28 +65,55 @@ def _place(model: str) -> int:
 
 
 def _of_source(preset: Preset, source: Source, results: Results, *, lab: bool) -> list[dict[str, Any]]:
-    """Our cells of the columns that show one data set; of several of that name, the stand-in, or most rows."""
-    labels = [label for label in results.told if results.plain_name(label) == source.names(lab=lab)]
+    """Our cells of the columns that show one data set; of each model those of the stand-in, or of most rows."""
+    labels = _labels(source, results, lab=lab)
     named = {label: _rows_by_variant(preset, results.variants(label)) for label in labels}
-    if not labels or not max(map(len, named.values())):
-        return []
     settings = {label: results.told[label][0].get("data_settings", {}) for label in labels}
-    data = max(labels, key=lambda label: (not lab or source.agrees(settings[label]), len(named[label])))
+    models = {label: [model for told in results.told[label] for model in told["models"]] for label in labels}
     columns = [column for column in preset.columns if column.source == source.title]
-    return _cells(preset, results, data, named[data], columns)
+    found: list[dict[str, Any]] = []
+    for model in dict.fromkeys(model for label in labels for model in models[label]):
+        own = [label for label in labels if model in models[label]]
+        data = max(own, key=lambda label: (not lab or source.agrees(settings[label]), len(named[label])))
+        cells = _cells(preset, results, data, named[data], columns) if named[data] else []
+        found += [cell for cell in cells if cell["model"] == model]
+    return found
+
+
+def _labels(source: Source, results: Results, *, lab: bool) -> list[str]:
+    """The results that are of one data set, however it was set."""
+    return [label for label in results.told if results.plain_name(label) == source.names(lab=lab)]
 
 
 def _rows_by_variant(preset: Preset, variants: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """The row that each variant of the results stands in; in an open table, any other is a row of its own."""
+    """The row that each variant stands in; any other is a row of its own, in a closed table if its method is there."""
     settings = {same_setting(row.variant.method, row.variant.options): row for row in preset.rows if row.variant}
     found: dict[str, str] = {}
     for name, (method, options) in variants.items():
         row = settings.get(same_setting(method, options))
         if row is not None and row.title not in found.values():
             found[name] = row.title
-    if found and not preset.closed:
-        found |= {name: f"{name}{OTHERS}" for name in variants if name not in found}
+    methods = {row.variant.method for row in preset.rows if row.variant}
+    if found:
+        found |= {
+            name: f"{name}{OTHERS}"
+            for name, (method, _) in variants.items()
+            if name not in found and (not preset.closed or method in methods)
+        }
     return found
+
+
+def left_out(preset: Preset, table: pd.DataFrame, results: Results, *, lab: bool) -> Iterator[str]:
+    """Sentences on what was measured on a table's data sets and stands in no row of a `comparison`."""
+    shown = set(table["data"].dropna())
+    others = {label for source in preset.sources for label in _labels(source, results, lab=lab)} - shown
+    if others:
+        named = ", ".join(label for label in results.told if label in others)
+        yield f"Measured in another way, and not in this table: {named}; see every number."
+    missing = [name for label in shown for name in results.variants(label) if name not in set(table["variant"])]
+    if missing:
+        named = ", ".join(dict.fromkeys(missing))
+        yield f"Also measured on these data, and in no row of this table: {named}; see every number."
 
 
 def same_setting(method: str, options: Mapping[str, Any]) -> str:

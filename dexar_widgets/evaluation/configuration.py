@@ -6,7 +6,7 @@ How the work is divided (shards, workers, engines) is not in here, for it change
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from dexar_widgets import plugins
 from dexar_widgets.attributions import options_of
+from dexar_widgets.checkpoints import clear_errors, hub_is_reachable, locate
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.metrics import Need
@@ -28,9 +29,12 @@ CURVES: tuple[CurveKind, ...] = get_args(CurveKind)
 
 Fill = Literal["imagenet", "image", "processor"]
 """The colour of pixels that are taken away: the mean of ImageNet, of the image itself, or the processor's own mean."""
-SCHEMA = 1
+SCHEMA = 2
 """Of the units' files; a change of what a number means counts it up."""
 _DECIDING = ("dexar-widgets", "numpy", "pillow", "torch", "transformers")
+_READ = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
+"""Of a model's folder, what loading it reads."""
+_SLICE, _SLICES = 2**16, 512
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Configuration:
     ``models`` map each name to what its weights are (`identity`). ``levels``: steps of the perturbation curves from
     nothing to everything. ``blur``: deviation of the blur that insertion begins with, in pixels of a 224-pixel image.
     ``randomised``: how many samples, from the data set's beginning, the randomisation check looks at. Batches of
-    ``batch_size`` form within one unit, and ``threads`` are fixed, so that every run sees the same sums.
+    ``batch_size`` form within one unit, and ``threads`` are fixed, so that every run sees the same sums. ``device``
+    counts by its kind ("cuda:1" is "cuda"); `configuration_of` says which where none is given. ``dtype`` None is what
+    `load` makes of the weights on that device.
     """
 
     models: Mapping[str, str]
@@ -68,7 +74,7 @@ class Configuration:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("levels", 2), ("randomised", 0), ("batch_size", 1), ("threads", 1)):
+        for name, least in (("levels", 2), ("blur", 0), ("randomised", 0), ("batch_size", 1), ("threads", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}.")
         if self.fill not in get_args(Fill):
@@ -86,7 +92,9 @@ class Configuration:
     @cached_property
     def told(self) -> dict[str, Any]:
         """As JSON, with the versions that the numbers depend on."""
-        told = asdict(self) | {"schema": SCHEMA, "versions": {name: version(name) for name in _DECIDING}}
+        kind = None if self.device is None else self.device.partition(":")[0]
+        versions = {name: version(name) for name in _DECIDING}
+        told = asdict(self) | {"device": kind, "schema": SCHEMA, "versions": versions}
         return dict(json.loads(json.dumps(told)))
 
     @cached_property
@@ -97,6 +105,10 @@ class Configuration:
     def unit(self, model: str, sample: str, variant: str) -> str:
         """The id of one unit of work; the same for the same configuration, whoever does it."""
         return _hash([self.fingerprint, model, sample, variant])
+
+    def commit(self, model: str) -> str | None:
+        """The commit of the hub that a model is of; None for one that is not of the hub."""
+        return self.models[model].partition("@")[2] or None
 
     @property
     def methods(self) -> tuple[Variant, ...]:
@@ -124,30 +136,51 @@ def differences(told: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def identity(model: str, revision: str | None = None) -> str:
-    """What a model's weights are: a hash of an embedded model's file or of a folder's headers, else hub and revision.
+    """What a model's weights are: a hash of its folder's files (embedded models: theirs), or its name and commit.
 
-    A header names every tensor of a file and its place, and a folder's sizes come with it; 14 GB are not read.
+    Of each file it sees the size and 512 slices of 64 KiB, evenly spread: all of a file up to 32 MiB, every 10 MiB of
+    5 GB. Whatever is smaller than that and changed alone may stay unseen.
+
+    Raises
+    ------
+    ValueError
+        For a model that there is not, or a folder that is not complete.
     """
-    from dexar_widgets.lab import CHECKPOINTS
-
-    folder = CHECKPOINTS / model.removeprefix("lab/") if model.startswith("lab/") else Path(model)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    if not files:
-        return f"{model}@{revision or 'main'}" if not model.startswith("lab/") else "made in code"
+    checkpoint = locate(model)
+    if checkpoint.in_code:
+        return "made in code"
+    if checkpoint.on_hub:
+        return f"{checkpoint.source}@{_commit(checkpoint.source, revision or 'main')}"
     seen = hashlib.sha256()
-    for file in [*files, *sorted(folder.glob("*.json"))]:
-        seen.update(f"{file.name} {file.stat().st_size}".encode())
-        seen.update(_beginning(file))
+    for file in sorted(Path(checkpoint.source).expanduser().iterdir()):
+        if file.suffix in _READ:
+            seen.update(f"{file.name} {file.stat().st_size}".encode())
+            for piece in _slices(file):
+                seen.update(piece)
     return seen.hexdigest()[:16]
 
 
-def _beginning(file: Path) -> bytes:
-    """A safetensors file's header and the weights' first megabyte; another file whole."""
-    if file.suffix != ".safetensors":
-        return file.read_bytes()
+def _commit(name: str, revision: str) -> str:
+    """The commit of a revision: the cache's, which would be loaded offline, too; else the hub's.
+
+    Where neither is to be had, the revision itself: to load the model will fail, and say why.
+    """
+    from huggingface_hub import model_info, try_to_load_from_cache
+
+    if isinstance(cached := try_to_load_from_cache(name, "config.json", revision=revision), str):
+        return Path(cached).parent.name
+    if not hub_is_reachable():
+        return revision
+    with clear_errors(name):
+        return model_info(name, revision=revision).sha or revision
+
+
+def _slices(file: Path) -> Iterator[bytes]:
+    step = max(_SLICE, file.stat().st_size // _SLICES)
     with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        return opened.read(length + 2**20)
+        for start in range(0, file.stat().st_size, step):
+            opened.seek(start)
+            yield opened.read(_SLICE)
 
 
 def variants_of(methods: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> tuple[Variant, ...]:
@@ -159,8 +192,23 @@ def variants_of(methods: Sequence[str], options: Mapping[str, Mapping[str, Any]]
 
 
 def configuration_of(
-    dataset: Dataset, models: Sequence[str], variants: Sequence[Variant], metrics: Sequence[str], **more: Any
+    dataset: Dataset,
+    models: Sequence[str],
+    variants: Sequence[Variant],
+    metrics: Sequence[str],
+    *,
+    device: str | None = None,
+    **more: Any,
 ) -> Configuration:
-    """The configuration of a data set and of models by name."""
-    told = {model: identity(model) for model in models}
-    return Configuration(told, dataset.name, dict(dataset.settings), tuple(variants), tuple(metrics), **more)
+    """The configuration of a data set and of models by name, with the weights and the device that they have here.
+
+    ``device`` None: CUDA where this machine has it; for embedded models alone, the CPU.
+    """
+    import torch
+
+    if device is None:
+        embedded = all(model.startswith("lab/") for model in models)
+        device = "cuda" if torch.cuda.is_available() and not embedded else "cpu"
+    weights = {model: identity(model) for model in models}
+    settings = dict(dataset.settings)
+    return Configuration(weights, dataset.name, settings, tuple(variants), tuple(metrics), device=device, **more)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import Float32, Float64, Int, UInt8
 from PIL import Image, ImageFilter
 
 from dexar_widgets import engine
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Ends", "curves", "ends", "pictures_of", "ranking", "scored"]
+__all__ = ["Ends", "curves", "draws_of", "ends", "pictures_of", "ranking", "scored"]
 
 Picture = Callable[[], UInt8[np.ndarray, "height width 3"]]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
+_DRAWS = 5
+"""Orders of equal pixels, where more of them than `_FEW` are cut by a level."""
+_FEW = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,22 +111,37 @@ def ranking(heat: HeatMap, key: str) -> Int[np.ndarray, " pixel"]:
 
 
 def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configuration, key: str) -> dict[CurveKind, Curve]:
-    """The curves of one map."""
+    """The curves of one map; where a level has to draw among many equal pixels, the mean perplexity of five orders."""
     order = ranking(heat, key)
-    fractions = _counts(order, configuration.levels) / len(order)
-    makers = {kind: pictures_of(kind, order, configuration.levels, shared) for kind in configuration.curves}
-    inner = scored(asked, [picture for made in makers.values() for picture in made], configuration.batch_size)
+    counts = _counts(order, configuration.levels)
+    tied = _tied(upsample(heat).values.ravel()[order], counts[1:-1])
+    orders = [order, *(ranking(heat, f"{key} {draw}") for draw in range(1, draws_of(tied)))]
+    made = [[pictures_of(kind, one, configuration.levels, shared) for kind in configuration.curves] for one in orders]
+    every = [picture for kinds in made for pictures in kinds for picture in pictures]
+    nll = -scored(asked, every, configuration.batch_size).mean(1)
+    inner = np.logaddexp.reduce(nll.reshape(len(orders), len(configuration.curves), -1)) - np.log(len(orders))
     whole, blank, blurred = shared.nll
     first_last = {"positive": (whole, blank), "negative": (whole, blank), "insertion": (blurred, whole)}
     found: dict[CurveKind, Curve] = {}
-    for kind, rows in zip(makers, np.split(-inner.mean(1), len(makers)), strict=True):
+    for place, kind in enumerate(configuration.curves):
         first, last = first_last[kind]
         sizes = None
         if kind == "negative" and "sizes" in configuration.needs:
-            between = [_bytes(asked, one()) for one in makers[kind]]
+            between = np.mean([[_bytes(asked, one()) for one in kinds[place]] for kinds in made], axis=0).round()
             sizes = np.array([shared.sizes[0], *between, shared.sizes[1]], np.int64)
-        found[kind] = Curve(fractions, np.array([first, *rows, last]), sizes)
+        found[kind] = Curve(counts / len(order), np.array([first, *inner[place], last]), sizes, tied)
     return found
+
+
+def draws_of(tied: float) -> int:
+    """How many orders of the pixels a curve is the mean of, by the share of those that are equal where it is cut."""
+    return _DRAWS if tied > _FEW else 1
+
+
+def _tied(values: Float32[np.ndarray, " pixel"], cuts: Int[np.ndarray, " level"]) -> float:
+    """The share of the pixels, ranked, whose value stands on both sides of a cut."""
+    equal = {float(values[cut]) for cut in cuts if 0 < cut < len(values) and values[cut - 1] == values[cut]}
+    return float(np.isin(values, list(equal)).mean())
 
 
 def _counts(order: Int[np.ndarray, " pixel"], levels: int) -> Int[np.ndarray, " level"]:

@@ -1,7 +1,7 @@
 """Who measures: this process, several of this machine, or a Ray cluster; the records come back to the caller.
 
 An engine may lose tasks with a process or a machine. `persistent` gives them to it once more and, those that were at
-work at both times, alone: a task that ends whoever measures it is known by name in the end, and takes no other with it.
+work at both times, alone: a task that ends whoever measures it is known in the end, and takes no other with it.
 """
 
 import os
@@ -14,28 +14,36 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from dexar_widgets.evaluation.configuration import Configuration
+from dexar_widgets.evaluation.records import unmeasured
 from dexar_widgets.evaluation.samples import Dataset
 from dexar_widgets.threads import threads_of_children
 
 if TYPE_CHECKING:
     from dexar_widgets.evaluation.worker import Worker
 
-__all__ = ["Bench", "Engine", "Kind", "LostWorkersError", "Measured", "Records", "Task", "opened", "persistent"]
+__all__ = ["Bench", "Engine", "Kind", "LostWorkerError", "Measured", "Records", "Task", "given_up", "opened"]
+__all__ += ["persistent"]
 
 Kind = Literal["local", "ray"]
-Task = tuple[str, str]
-"""A model and a sample."""
 Records = Sequence[Mapping[str, Any]]
+
+
+class Task(NamedTuple):
+    """A model, a sample, and the names of the variants that are to be measured on it."""
+
+    model: str
+    sample: str
+    variants: tuple[str, ...]
+
+
 Measured = Iterator[tuple[Task, Records]]
-_BARREN = 5  # rounds in a row in which nothing at all is measured, before giving up
-_NAMED = 3
 
 
-class LostWorkersError(RuntimeError):
-    """Some tasks ended every worker that measured them; what others there are is measured."""
+class LostWorkerError(RuntimeError):
+    """A task ended every worker that measured it."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +86,9 @@ def opened(
         yield Engine(partial(_in_processes, configuration, dataset, count), count)
 
 
-def persistent(engine: Engine, tasks: Sequence[Task]) -> Measured:
-    """Every task once, however often it is delivered, but for those that end their worker alone, too.
-
-    Raises
-    ------
-    LostWorkersError
-        In the end, if there are such; at once, where nothing else is measured either.
-    """
-    left, fatal, barren = dict.fromkeys(tasks), list[Task](), 0
-    lost = Counter[Task]()
+def persistent(engine: Engine, tasks: Sequence[Task], give_up: Callable[[Task], Records]) -> Measured:
+    """Every task once, however often it is delivered; one that ends its worker alone, too, is ``give_up``'s."""
+    left, lost = dict.fromkeys(tasks), Counter[Task]()
 
     def once(some: Sequence[Task]) -> Measured:
         for task, records in engine.measure(some):
@@ -95,8 +96,7 @@ def persistent(engine: Engine, tasks: Sequence[Task]) -> Measured:
                 del left[task]
                 yield task, records
 
-    while left and barren < _BARREN:
-        before = len(left) + len(fatal)
+    while left:
         yield from once(list(left))
         at_work = list(left)[: engine.at_once]
         lost.update(at_work)
@@ -105,16 +105,16 @@ def persistent(engine: Engine, tasks: Sequence[Task]) -> Measured:
                 yield from once([task])
                 if task in left:
                     del left[task]
-                    fatal.append(task)
-        barren = barren + 1 if len(left) + len(fatal) == before else 0
-    if fatal:
-        named = ", ".join(f"{sample} ({model})" for model, sample in fatal[:_NAMED])
-        others = f" and {len(fatal) - _NAMED} others" * (len(fatal) > _NAMED)
-        more = f"; {len(left)} more were not tried any further" * bool(left)
-        raise LostWorkersError(
-            f"Every worker that measured {named}{others} died{more}. Most often memory is short: try fewer --jobs, a "
-            "smaller --batch-size or --dtype bfloat16. What was measured is kept."
-        )
+                    yield task, give_up(task)
+
+
+def given_up(configuration: Configuration, task: Task) -> Records:
+    """The records of a task that ends its workers."""
+    error = LostWorkerError(
+        "Every worker that measured it died. Most often memory is short: try fewer --jobs or --dtype bfloat16."
+    )
+    wanted = [variant for variant in configuration.variants if variant.name in task.variants]
+    return [unmeasured(configuration, task.model, task.sample, variant, error, "lost") for variant in wanted]
 
 
 class Bench:
@@ -128,11 +128,10 @@ class Bench:
         """One task's records."""
         from dexar_widgets.evaluation.worker import Worker
 
-        model, sample = task
-        if self._worker is None or self._worker.model != model:
+        if self._worker is None or self._worker.model != task.model:
             self._worker = None  # its memory is free before the next is loaded
-            self._worker = Worker(*self._given, model)
-        return self._worker.records(sample)
+            self._worker = Worker(*self._given, task.model)
+        return self._worker.records(task.sample, task.variants)
 
 
 _HERE: dict[str, Bench] = {}  # the one of a process of the pool

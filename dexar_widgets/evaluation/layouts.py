@@ -8,14 +8,31 @@ from typing import Any
 from dexar_widgets.evaluation.configuration import Variant
 from dexar_widgets.evaluation.corruptions import Corrupted
 from dexar_widgets.evaluation.gathered import Gathered
+from dexar_widgets.evaluation.published import family_of
 from dexar_widgets.evaluation.readings import Reading
 from dexar_widgets.evaluation.samples import Dataset
 
-__all__ = ["LAB_MODELS", "Column", "Preset", "Row", "Source"]
+__all__ = ["DREW", "LAB_MODELS", "Column", "Preset", "Row", "Source", "drawn"]
 
 LAB_MODELS = ("lab/llava", "lab/bakllava", "lab/paligemma", "lab/florence2")
 _LAB_COUNT = 500
 """Samples of a stand-in, the most that a run can take."""
+DREW = {"imagenet": 5000, "vqav2": 1000}
+"""How many samples the paper drew of a data set, by its reader; of others it took all."""
+
+
+def drawn(reader: str, root: Path, **options: Any) -> Dataset:
+    """A data set below a folder: as many samples as the paper drew, or all where there are no more.
+
+    Raises `ValueError` as `data.open` does.
+    """
+    from dexar_widgets.evaluation import data
+
+    most = DREW.get(reader)
+    if most is None:
+        return data.open(reader, root, **options)
+    every = data.open(reader, root, count=None, **options)
+    return every if len(every.ids) <= most else data.open(reader, root, count=most, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +70,7 @@ class Source:
         from dexar_widgets.evaluation import data
 
         if root is not None:
-            found = data.open(self.reader, root, **self.options)
+            found = drawn(self.reader, root, **self.options)
         else:
             parts = [data.open("lab", **{"count": _LAB_COUNT, **options}) for options in self.lab]
             found = parts[0] if len(parts) == 1 else Gathered(self.names(lab=True), parts)
@@ -62,11 +79,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. ``published``: its name in the paper's numbers; ``variant``: None where its setting is lost."""
+    """A row of a table. ``published``: its name in the paper's numbers; ``variant``: None where its setting is lost.
+
+    ``families``: the models of the paper that it is for, as `published.family_of` names them; none: any model.
+    """
 
     title: str
     variant: Variant | None
     published: str = ""
+    families: tuple[str, ...] = ()
+
+    def suits(self, model: str) -> bool:
+        """Whether it is for this model."""
+        return not self.families or family_of(model) in self.families
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,10 @@ class Preset:
     def variants(self) -> tuple[Variant, ...]:
         """What is measured."""
         return tuple(row.variant for row in self.rows if row.variant is not None)
+
+    def variants_of(self, model: str) -> tuple[Variant, ...]:
+        """What is measured of one model."""
+        return tuple(row.variant for row in self.rows if row.variant and row.suits(model))
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 
 from dexar_widgets.evaluation.readings import Reading, meaning_of
-from dexar_widgets.evaluation.tables import rows_of
+from dexar_widgets.evaluation.tables import DRAWS, KNOWN, rows_of
 from dexar_widgets.pages import Cell, Chapter, Table, number
 
-__all__ = ["every_loss", "losses"]
+__all__ = ["every_comparison", "losses"]
 
 _TITLE = "Where DEX-AR loses"
 _NAMED = 3  # methods, and twice as many metrics of each
-_HEADS = ("model", "data", "metric", "other", "DEX-AR", "the other", "difference", "p", "n")
+_HEADS = ("model", "data", "metric", "other", "DEX-AR", "the other", "difference", "p", "Wilcoxon's p", "n")
+_COMPARED = {"better": "Another is better than DEX-AR", "worse": "DEX-AR is better", "level": "Neither is better"}
 
 
 def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[str]) -> Chapter:
@@ -32,20 +33,24 @@ def losses(numbers: pd.DataFrame, references: Sequence[str], controls: Sequence[
     ]  # fmt: skip
     sentences = [sentence for sentence in told if sentence]
     sentences.append(
-        "Compared are means over the cases that both have, by a bootstrap over samples (95 %, paired); p is adjusted "
-        "by Holm for the methods of one comparison. Many metrics read the same maps, so losses come in groups."
+        "Compared are means over the cases that both have, by a bootstrap over images (95 %, paired, "
+        f"{DRAWS:,} draws); p is adjusted by Holm for the methods of one comparison. Ratios r are compared as shares, "
+        "r ÷ (1 + r): an infinite one is the share 1, and no pair is left out. Chance is known beforehand, or else "
+        "what random maps score on the same cases, where they were measured; a floor, which no map can miss, is not "
+        "chance. Many metrics read the same maps, so losses come in groups."
     )
     return Chapter(_TITLE, sentences, [table for table in tables if table.rows])
 
 
-def every_loss(numbers: pd.DataFrame, references: Sequence[str]) -> Chapter | None:
-    """Each comparison in which another is better; None where there is none."""
+def every_comparison(numbers: pd.DataFrame, references: Sequence[str]) -> Chapter | None:
+    """Each comparison with its interval: those that DEX-AR loses, wins, and neither; None where there is none."""
     _, others = _apart(numbers, references)
-    lost = others[others["beside_reference"] == "better"].sort_values("p", kind="stable")
-    if lost.empty:
-        return None
-    return Chapter("Every loss", (), [Table(f"Another is better than DEX-AR: {len(lost)}", _HEADS, _lost(lost))], (),
-                   folded=True)  # fmt: skip
+    tables = [
+        Table(f"{said}: {len(some)}", _HEADS, _comparisons(some, mark=verdict == "better"))
+        for verdict, said in _COMPARED.items()
+        if len(some := others[others["beside_reference"] == verdict].sort_values("p", kind="stable"))
+    ]
+    return Chapter("Every comparison", (), tables, (), folded=True) if tables else None
 
 
 def _apart(numbers: pd.DataFrame, references: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -86,7 +91,10 @@ def _place(own: Mapping[str, Any] | None, others: pd.DataFrame | None) -> Cell:
     lines.append(f"{count['better']} ▲ {count['level']} ≈ {count['worse']} ▽")
     if len(better):
         first = rows_of(better.loc[[better["less_reference"].abs().idxmax()]])[0]
-        lines.append(f"{first['variant']} {number(first['paired'])}")
+        beside = (
+            f" beside {number(first['paired'] - first['less_reference'])}, {first['form']}" if first["form"] else ""
+        )
+        lines.append(f"{first['variant']} {number(first['paired'])}{beside}")
     return Cell("\n".join(lines), "better" if len(better) else "")
 
 
@@ -142,7 +150,7 @@ def _not_judged(own: pd.DataFrame) -> str:
     if few:
         told.append(f"{few} numbers whose chance is known are of fewer than 10 samples, and are not judged.")
     if unknown:
-        told.append(f"The chance of {unknown} is not known beforehand: read them beside a control's.")
+        told.append(f"The chance of {unknown} is not known, and no random maps were measured beside them.")
     return " ".join(told)
 
 
@@ -156,27 +164,32 @@ def _named(row: Mapping[str, Any]) -> str:
     return f"{row['variant']} on {row['model']}, {row['data']}: {Reading.of(row).title}"
 
 
-def _lost(lost: pd.DataFrame) -> list[list[Cell]]:
-    """Means are of the cases that both have."""
+def _comparisons(others: pd.DataFrame, *, mark: bool) -> list[list[Cell]]:
+    """Means are of the cases that both have, in the form in which they are compared."""
     return [
         [
-            *map(Cell, (row["model"], row["data"], Reading.of(row).title, row["variant"])),
+            *map(Cell, (row["model"], row["data"], _metric(row), row["variant"])),
             Cell(number(row["paired"] - row["less_reference"])),
             Cell(number(row["paired"])),
-            Cell(_interval(row, "less_reference"), "better"),
-            Cell(f"{row['p']:.2g}"),
+            Cell(_interval(row, "less_reference"), "better" if mark else ""),
+            *(Cell(f"{row[name]:.2g}") for name in ("p", "wilcoxon")),
             Cell(str(row["pairs"])),
         ]
-        for row in rows_of(lost)
+        for row in rows_of(others)
     ]
+
+
+def _metric(row: Mapping[str, Any]) -> str:
+    """Its title, and the form of the comparison if that is another than its own."""
+    return "\n".join(filter(None, (Reading.of(row).title, row["form"])))
 
 
 def _no_better(own: pd.DataFrame) -> list[list[Cell]]:
     return [
         [
-            *map(Cell, (row["model"], row["data"], Reading.of(row).title)),
+            *map(Cell, (row["model"], row["data"], _metric(row))),
             Cell(number(row["mean"])),
-            Cell(number(row["chance"])),
+            Cell(number(row["chance"]) + ("" if row["chance_from"] == KNOWN else f"\n{row['chance_from']}")),
             Cell(_interval(row, "less_chance"), "better"),
             Cell(str(row["n"])),
         ]

@@ -18,18 +18,17 @@ FAMILIES = {"llava": "LLaVA-1.5", "bakllava": "BakLLaVA", "paligemma": "PaliGemm
 """The paper's models by family, in its order."""
 _SPELT = {
     "bakllava": r"bakllava",
-    "llava": r"llava(?!next|one|ov|v?16|interleave)",
-    "paligemma": r"paligemma(?!2)",
-    "florence2": r"florence2",
+    "llava": r"^llava$|(?<![a-z])llava[-_ ]?v?1[._-]?5(?!b)",
+    "paligemma": r"(?<![a-z])paligemma(?![-_ ]?2(?!\d))",
+    "florence2": r"(?<![a-z])florence[-_ ]?2(?![.\d])",
 }
-"""How their names are spelt, without those of their successors, which the paper has not measured."""
+"""How their names are spelt, without those of their kin and successors, which the paper has not measured."""
 
 
 def family_of(model: str) -> str | None:
     """The family of `FAMILIES` that a model's name speaks of, ours or the paper's; None if it does not say."""
-    name = model.rstrip("/").rsplit("/", 1)[-1]  # an organisation may have a model's name, too
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    return next((family for family, spelt in _SPELT.items() if re.search(spelt, plain)), None)
+    name = model.rstrip("/").rsplit("/", 1)[-1].lower()  # an organisation may have a model's name, too
+    return next((family for family, spelt in _SPELT.items() if re.search(spelt, name)), None)
 
 
 @cache

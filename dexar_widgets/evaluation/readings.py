@@ -13,9 +13,21 @@ import numpy as np
 import pandas as pd
 
 from dexar_widgets import plugins
-from dexar_widgets.evaluation.samples import EVERY
+from dexar_widgets.evaluation.samples import CLUSTER, EVERY
+from dexar_widgets.metrics import CHANCE
 
-__all__ = ["VIEWS", "Meaning", "Reading", "View", "cases_of", "meaning_of", "readings_in"]
+__all__ = [
+    "SHARE",
+    "VIEWS",
+    "Meaning",
+    "Reading",
+    "View",
+    "cases_of",
+    "clusters_of",
+    "form_of",
+    "meaning_of",
+    "readings_in",
+]
 
 View = Literal["answer", "together", "word"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -25,6 +37,14 @@ _SAID = {"answer": "", "together": ", all targets as one", "word": ", word's own
 _SAME_CHANCE = {("energy_pointing_game", "on_minmaxed"), ("iou", "grid"), ("snr", "on_minmaxed")}
 """Parts on the scale of the metric's value: what a map scores that knows nothing is the same."""
 _NO_PART = "part missing"
+_BEYOND = "overflow"
+_DECIBEL = "decibel"
+_BEYOND_WITH_IT = ("", "raw", _DECIBEL)
+"""Parts that are infinite where the metric's value is."""
+_LOGARITHMS = ("log_auc01", "log_auc09")
+"""Parts of a ratio that are none; decibels are compared as the ratio that they are of."""
+SHARE = "as shares"
+"""The form r ÷ (1 + r) of a ratio r: of what is inside and outside together, how much is inside."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +71,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a metric's number means: its title, whether higher is better (None: nobody knows), and the least score."""
+    """What a metric's number means: its title, whether higher is better (None: nobody knows), and the least score.
+
+    ``chance`` says what its chance is, ``ratio`` whether its values are ratios (`metrics.Metric`).
+    """
 
     title: str
     higher_is_better: bool | None
     worst: float
+    chance: str = CHANCE
+    ratio: bool = False
 
     @property
     def sign(self) -> float:
@@ -70,7 +95,8 @@ def meaning_of(metric: str) -> Meaning:
         module = plugins.get("metrics", metric)
     except ValueError:
         return Meaning(metric, None, float("nan"))
-    return Meaning(module.TITLE, module.HIGHER_IS_BETTER, module.WORST)
+    chance, ratio = getattr(module, "CHANCE", CHANCE), getattr(module, "RATIO", False)  # others' metrics may lack them
+    return Meaning(module.TITLE, module.HIGHER_IS_BETTER, module.WORST, chance, ratio)
 
 
 def readings_in(scores: pd.DataFrame) -> list[Reading]:
@@ -85,7 +111,11 @@ def readings_in(scores: pd.DataFrame) -> list[Reading]:
 
 
 def cases_of(scores: pd.DataFrame, reading: Reading) -> pd.DataFrame:
-    """A row per case: variant, sample, target, value, status, chance. Without a number, the value is NaN."""
+    """A row per case: variant, sample, target, cluster, value, status, chance; and ``compared``, ``compared_chance``.
+
+    Without a number, the value is NaN. Pairs are compared as they are; ratios as `SHARE`, which have a mean where a
+    ratio is infinite, so that no pair is lost and none outweighs the others.
+    """
     view = "word" if reading.view == "word" else "answer"
     chosen = scores[(scores["metric"] == reading.metric) & (scores["view"] == view)]
     every = chosen["target"] == EVERY
@@ -95,12 +125,34 @@ def cases_of(scores: pd.DataFrame, reading: Reading) -> pd.DataFrame:
     else:
         chosen = chosen[~every]
     found = chosen[["variant", "sample", "target", "value", "status", "chance"]].reset_index(drop=True)
+    found["cluster"] = clusters_of(chosen).to_numpy()
+    whole = found["value"].to_numpy(float)
     if reading.part:
         found["value"] = [_part(text, reading.part) for text in chosen["parts"]]
         found.loc[(found["status"] == "ok") & found["value"].isna(), "status"] = _NO_PART
         if (reading.metric, reading.part) not in _SAME_CHANCE:
             found["chance"] = np.nan
-    return found
+    given, chance = (found[name].to_numpy(float) for name in ("value", "chance"))
+    if form_of(reading):
+        beyond = (found["status"] == _BEYOND).to_numpy() & (reading.part in _BEYOND_WITH_IT)
+        ratio = np.where(beyond, np.inf, whole if reading.part == _DECIBEL else given)
+        given, chance = (1 - 1 / (1 + values) for values in (ratio, chance))
+    return found.assign(compared=given, compared_chance=chance)
+
+
+def form_of(reading: Reading) -> str:
+    """In what form pairs are compared: "" as they are, or `SHARE`."""
+    return SHARE if meaning_of(reading.metric).ratio and reading.part not in _LOGARITHMS else ""
+
+
+def clusters_of(table: pd.DataFrame) -> "pd.Series[str]":
+    """What each row's sample belongs to: the image that its facts name, as of several questions about one, or itself.
+
+    Rows of one cluster are not independent, so clusters are what is resampled.
+    """
+    codes, told = pd.factorize(table["facts"])
+    named = np.array([json.loads(facts).get(CLUSTER) for facts in told], object)[codes]
+    return pd.Series(named, index=table.index, dtype=object).fillna(table["sample"].astype(object))
 
 
 def _part(text: object, name: str) -> float:

@@ -9,8 +9,8 @@ import pandas as pd
 from dexar_widgets import plugins
 from dexar_widgets.evaluation import chapters, charts, pictures
 from dexar_widgets.evaluation.comparison import comparison, measured_rows, same_setting
-from dexar_widgets.evaluation.layouts import Preset
-from dexar_widgets.evaluation.losses import every_loss, losses
+from dexar_widgets.evaluation.layouts import DREW, Preset
+from dexar_widgets.evaluation.losses import every_comparison, losses
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.readings import readings_in
@@ -104,7 +104,7 @@ def contents(
     if drawn := charts.curves(results.units, set(references.values())):
         parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
-    lost = every_loss(compared, own)
+    lost = every_comparison(compared, own)
     return [
         *parts,
         *(part for part in (shown, lost) if part),
@@ -120,7 +120,9 @@ def _paper(presets: Sequence[Preset], results: Results) -> tuple[list[Chapter], 
     for preset in presets:
         tables = {lab: comparison(preset, results, lab=lab) for lab in (False, True)}
         full = {lab: table for lab, table in tables.items() if measured_rows(table) >= _FEWEST}
-        measured += [chapters.paper_table(preset, table, results, lab=lab) for lab, table in full.items()]
+        for lab, table in full.items():
+            noted = replace(preset, notes=(*preset.notes, *(() if lab else _counted(preset, table, results))))
+            measured.append(chapters.paper_table(noted, table, results, lab=lab))
         if not full:
             rows = max(map(measured_rows, tables.values()))
             need = f"{', '.join(dict.fromkeys(one.title for one in preset.sources))} or the lab's stand-in, "
@@ -129,6 +131,17 @@ def _paper(presets: Sequence[Preset], results: Results) -> tuple[list[Chapter], 
             )
             missing.append((preset, why))
     return measured, missing
+
+
+def _counted(preset: Preset, table: pd.DataFrame, results: Results) -> Iterator[str]:
+    """How many samples were measured of what the paper drew another number of; of corrupted ones it tells none."""
+    for source in preset.sources:
+        titles = [column.title for column in preset.columns if column.source == source.title]
+        data = table.loc[table["column"].isin(titles), "data"].dropna().unique()
+        count = results.units.loc[results.units["data"].isin(data), "sample"].nunique()
+        drew = DREW.get(source.reader, count)
+        if count not in (0, drew) and source.corruption is None:
+            yield f"{source.title}: {count:,} samples were measured; the paper drew {drew:,}."
 
 
 def _datasets(results: Results, roots: Mapping[str, Path]) -> Iterator[tuple[str, Dataset]]:

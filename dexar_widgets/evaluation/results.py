@@ -83,7 +83,7 @@ def read(folders: Sequence[Path]) -> Results:
     units = units.drop_duplicates(_UNIT).sort_index().reset_index(drop=True)
     kept = scores["unit"].isin(units["unit"]) | scores["metric"].notna()
     scores = scores[kept].drop_duplicates([*_UNIT, "metric", "view", "target"]).reset_index(drop=True)
-    costs = costs[costs["unit"].isin(units["unit"])].reset_index(drop=True)
+    costs = costs.merge(units[["unit", "facts"]], on="unit")
     scores, units, costs = (_in_order(table, told) for table in (scores, units, costs))
     return Results(scores, units, costs, told, tuple(note for one in found for note in one.notes))
 
@@ -122,13 +122,37 @@ def _read(folder: Path) -> _Folder:
     lacking = [name for name in ("data", *_PARTS_OF_ONE) if name not in told]
     if lacking:
         raise ValueError(f"{str(folder / 'configuration.json')!r} is of no evaluation: it has no {lacking[0]!r}.")
-    tables = {name: _table(folder / f"{name}.parquet") for name in _TABLES}
+    tables = _whole({name: _table(folder / f"{name}.parquet") for name in _TABLES}, told["variants"])
     if tables["units"].empty:
         raise ValueError(f"{str(folder)!r} holds no unit: nothing was measured yet; the same `dexar evaluate` goes on.")
     written = (folder / "results.parquet").stat().st_mtime
     newer = sum(part.stat().st_mtime > written for part in (folder / "parts").glob("*.parquet"))
     notes = (f"{folder.name}: {newer} parts are newer than its tables; the same dexar evaluate once more adds them.",)
     return _Folder(folder, told, tables, notes if newer else ())
+
+
+def _whole(tables: dict[str, pd.DataFrame], variants: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+    """With a row for each unit that is not there, as in a damaged part: all variants were asked for the same samples.
+
+    Their status is ``unmeasured``.
+    """
+    units = tables["units"]
+    there = set(zip(units["model"], units["sample"], units["variant"], strict=True))
+    samples = units[["model", "data", "sample"]].drop_duplicates().to_dict("records")
+    rows = [
+        sample
+        | {"unit": f"unmeasured {sample['model']} {sample['sample']} {one['name']}", "variant": one["name"]}
+        | {"method": one["method"], "options": json.dumps(one["options"], sort_keys=True)}
+        | {"status": "unmeasured", "reason": "not among the results", "facts": "{}"}
+        for sample in samples
+        for one in variants
+        if (sample["model"], sample["sample"], one["name"]) not in there
+    ]
+    if not rows:
+        return tables
+    added = pd.DataFrame(rows)
+    both = {name: pd.concat([tables[name], added], ignore_index=True) for name in ("results", "units")}
+    return tables | both
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from dexar_widgets.evaluation.readings import Reading, cases_of
 from dexar_widgets.evaluation.results import Results
-from dexar_widgets.evaluation.tables import rows_of
+from dexar_widgets.evaluation.tables import DRAWS, rows_of
 from dexar_widgets.pages import Cell, Chapter, Table, number
 from dexar_widgets.statistics import FEW, Estimate, difference, mean
 
@@ -110,16 +110,19 @@ def _cases(scores: pd.DataFrame, units: pd.DataFrame, of: Mapping[str, tuple[str
     tables = []
     for key, some in scores[scores["metric"].isin(METRICS)].groupby(["metric", "data"], sort=False):
         metric, label = map(str, key)
-        one = cases_of(some, Reading(metric))[["variant", "sample", "value"]]
+        one = cases_of(some, Reading(metric))[["variant", "sample", "cluster", "value"]]
         tables.append(one.assign(metric=metric, data=label, corruption=of[label][0], severity=of[label][1]))
-    columns = ["variant", "sample", "value", "metric", "data", "corruption", "severity"]
+    columns = ["variant", "sample", "cluster", "value", "metric", "data", "corruption", "severity"]
     cases = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
     known = rows_of(units[units["status"] == "ok"].drop_duplicates(["data", "sample"]))
     likely = {(row["data"], row["sample"]): _probability(row["log_probs"]) >= LIKELY for row in known}
     keys = zip(cases["data"], cases["sample"], strict=True)
     ending = [f"/{name}-{severity}" for name, severity in zip(cases["corruption"], cases["severity"], strict=True)]
-    scenes = [sample.removesuffix(end) for sample, end in zip(cases["sample"], ending, strict=True)]
-    return cases.assign(likely=[likely.get(key, False) for key in keys], scene=scenes)
+    plain = {
+        name: [one.removesuffix(end) for one, end in zip(cases[column], ending, strict=True)]
+        for name, column in (("scene", "sample"), ("cluster", "cluster"))
+    }
+    return cases.assign(likely=[likely.get(key, False) for key in keys], **plain)
 
 
 def _probability(log_probs: Sequence[float]) -> float:
@@ -133,15 +136,16 @@ def _measured(
     cases = cases[cases["metric"] == metric]
     own = cases[cases["variant"] == cases["data"].map(dict(references))]
     names = [name for name in dict.fromkeys(own["corruption"]) if name]
-    wide = own.pivot_table(index="scene", columns=["corruption", "severity"], values="value")
+    wide = own.pivot_table(index=["cluster", "scene"], columns=["corruption", "severity"], values="value")
     severities = sorted({severity for _, severity in of.values()})
     average = {severity: _over(wide, names, severity) for severity in severities}
+    clusters = np.repeat(pd.factorize(wide.index.get_level_values("cluster"))[0], len(names))
     return Robustness(
-        model, data, metric, len(wide),
+        model, data, metric, len(set(clusters)),
         levels=_levels(own), likely=_levels(own[own["likely"]]),
-        average={severity: mean(values.ravel(), _scenes(values)) for severity, values in average.items()},
+        average={severity: mean(values.ravel(), clusters, draws=DRAWS) for severity, values in average.items()},
         rises={
-            (first, then): difference(average[then].ravel(), average[first].ravel(), _scenes(average[then]))
+            (first, then): difference(average[then].ravel(), average[first].ravel(), clusters, draws=DRAWS)
             for first, then in pairwise(severities)
         },
         filters=_by_filter(cases[cases["severity"] == severities[-1]], results, of),
@@ -152,8 +156,12 @@ def _levels(own: pd.DataFrame) -> dict[tuple[str, int], Estimate]:
     found = {}
     for key, some in own.groupby(["corruption", "severity"], sort=False):
         name, severity = cast(tuple[str, int], key)
-        found[name, int(severity)] = mean(some["value"].to_numpy(float), pd.factorize(some["scene"])[0])
+        found[name, int(severity)] = _mean(some)
     return found
+
+
+def _mean(cases: pd.DataFrame) -> Estimate:
+    return mean(cases["value"].to_numpy(float), pd.factorize(cases["cluster"])[0], draws=DRAWS)
 
 
 def _over(wide: pd.DataFrame, names: Sequence[str], severity: int) -> np.ndarray:
@@ -162,10 +170,6 @@ def _over(wide: pd.DataFrame, names: Sequence[str], severity: int) -> np.ndarray
     return np.column_stack(
         [wide[column].to_numpy(float) if column in wide else np.full(len(wide), np.nan) for column in columns]
     )
-
-
-def _scenes(values: np.ndarray) -> np.ndarray:
-    return np.repeat(np.arange(len(values)), values.shape[1])
 
 
 def _by_filter(
@@ -179,10 +183,7 @@ def _by_filter(
                    if method == "dexar" and set(options) <= {"filler_filter"}}  # fmt: skip
         chosen = {str(level): some[some["variant"] == filters[level]] for level in _FILTERS if level in filters}
         if len(chosen) > 2:
-            found[of[str(label)][0]] = {
-                level: mean(one["value"].to_numpy(float), pd.factorize(one["scene"])[0])
-                for level, one in chosen.items()
-            }
+            found[of[str(label)][0]] = {level: _mean(one) for level, one in chosen.items()}
     return found
 
 

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-__all__ = ["EVERY", "BrokenSampleError", "Dataset", "Given", "Sample", "Span", "Target"]
+__all__ = ["CLUSTER", "EVERY", "BrokenSampleError", "Dataset", "Given", "Sample", "Span", "Target"]
 
 EVERY = "every target"
 """The name, in results, of all targets together."""
+CLUSTER = "image"
+"""Among a sample's facts, the name of what it shares with others, as an image that is asked several questions."""
 Span = tuple[int, int]
 """Characters ``start`` to ``stop`` of an answer."""
 
@@ -39,8 +41,8 @@ class Sample:
     ``image`` is a path or the pixels. ``prompt``: None asks the family's own question. ``answer``: the one that is
     explained; None takes what the model says. ``content`` are the words of the answer that only the image can tell;
     None where nobody knows. ``ignored`` pixels are neither right nor wrong (void of PascalVOC). ``facts`` are told
-    with the results: class, question type, corruption. ``without``: the image without each target, where it can be made
-    (else the target's mask is filled).
+    with the results: class, question type, corruption, and by the name of `CLUSTER` which samples belong together.
+    ``without``: the image without each target, where it can be made (else the target's mask is filled).
     """
 
     id: str

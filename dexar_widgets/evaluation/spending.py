@@ -73,19 +73,21 @@ def estimated(
 ) -> Estimate:
     """Of these tasks, from the ``measured`` costs of their models, and of others from ``probe`` images each.
 
-    Those are measured here, and kept nowhere. Of several the first does not count: it loads what the others find.
+    Those are measured here, and kept nowhere. Of several the first does not count: it loads what the others find. An
+    image counts whole, even where only some of its variants are left.
     """
     here = _images(pd.DataFrame() if measured is None else measured)
-    without = [task for task in tasks if task[0] not in here.index.get_level_values("model")]
+    without = [task for task in tasks if task.model not in here.index.get_level_values("model")]
     tried = _images(_probed(configuration, dataset, without, probe))
-    models = list(dict.fromkeys(model for model, _ in tasks))
+    models = list(dict.fromkeys(task.model for task in tasks))
     here, tried = (some[some.index.isin(models, level="model")] for some in (here, tried))
     known = pd.concat([here, tried])
     unknown = tuple(model for model in models if model not in known.index.get_level_values("model"))
     if unknown:
         return Estimate(None, None, len(here), len(tried), unknown)
     checked = set(dataset.ids[: configuration.randomised] if "randomised" in configuration.needs else ())
-    each = [_left({id_ for own, id_ in tasks if own == model}, known.loc[[model]], checked) for model in models]
+    ids = {model: {task.sample for task in tasks if task.model == model} for model in models}
+    each = [_left(ids[model], known.loc[[model]], checked) for model in models]
     seconds, forwards, unchecked = (sum(values) for values in zip((0.0, 0.0, 0), *each, strict=True))
     return Estimate(seconds, round(forwards), len(here), len(tried), unchecked=bool(unchecked))
 
@@ -102,10 +104,10 @@ def _left(ids: Set[str], known: pd.DataFrame, checked: Set[str]) -> tuple[float,
 
 def _probed(configuration: Configuration, dataset: Dataset, tasks: Sequence[Task], count: int) -> pd.DataFrame:
     bench, rows = Bench(configuration, dataset), []
-    for model in dict.fromkeys(model for model, _ in tasks):
-        own = [task for task in tasks if task[0] == model][:count]
+    for model in dict.fromkeys(task.model for task in tasks):
+        own = [task for task in tasks if task.model == model][:count]
         for number, task in enumerate(own):
             records = bench.records(task)
             if number or len(own) == 1:
-                rows += [{"model": model, "sample": task[1]} | record["costs"] for record in records]
+                rows += [{"model": model, "sample": task.sample} | record["costs"] for record in records]
     return pd.DataFrame(rows, columns=_COLUMNS)

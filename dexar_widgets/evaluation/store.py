@@ -2,7 +2,8 @@
 
 A unit is one map of one answer: a model, a sample and a variant. Its record holds what was measured (the map, the raw
 curves), what every metric made of that, and what it took. Parts may come from any number of processes, in any order,
-and hold the same unit twice: reading takes each once. A part that cannot be read is as if it were not there.
+and hold the same unit twice: reading takes each once, with its result if it has one, and of others the last that was
+written. A part that cannot be read is as if it were not there.
 
 `join` writes three tables, sorted by unit: ``results.parquet`` (a row per score), ``units.parquet`` (a row per unit,
 with raw curves, so that another area can be taken without the model), and ``costs.parquet`` (seconds, memory,
@@ -10,14 +11,15 @@ versions). The first two depend on the configuration alone, byte for byte.
 """
 
 import json
-import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dexar_widgets.evaluation.configuration import CURVES, Configuration, differences
+from dexar_widgets.evaluation.records import Status
 from dexar_widgets.files import whole, write_whole
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ _COSTS = (
     "forwards_randomised",
 )
 _SCORE = ("metric", "view", "target", "value", "status", "chance", "parts")
+_KEY = ("unit", "status")
+_WEIGHT = {"ok": 2, "lost": 0}
+"""What is known for good comes before what was lost once."""
 _PLAIN = ("unit", "model", "data", "sample", "variant", "method", "options", "status", "reason", "answer", "facts")
 
 
@@ -58,7 +63,7 @@ def _schema() -> "pa.Schema":
 
 @dataclass(frozen=True)
 class Joined:
-    """What `Store.join` found: units, of which some are broken or failed, and parts that could not be read."""
+    """What `Store.join` found: units, of which ``broken`` have no result, and parts that could not be read."""
 
     units: int
     broken: int
@@ -102,26 +107,44 @@ class Store:
         import pyarrow.parquet as pq
 
         table = pa.Table.from_pylist([dict(record) for record in records], schema=_schema())
-        with whole(self._parts / f"{os.getpid()}-{secrets.token_hex(6)}.parquet") as place:
+        with whole(self._parts / f"{time.time_ns()}-{secrets.token_hex(6)}.parquet") as place:
             pq.write_table(table, place, compression="zstd")
 
-    def done(self) -> set[str]:
-        """The ids of the units that were measured; broken and failed ones are tried again."""
-        found: set[str] = set()
-        for table in self._tables(["unit", "status"], []):
-            units, states = (table.column(name).to_pylist() for name in ("unit", "status"))
-            found.update(unit for unit, state in zip(units, states, strict=True) if state == "ok")
-        return found
+    def states(self) -> dict[str, Status]:
+        """Of every unit that there is, its status."""
+        units = self._units([*_KEY], [])
+        return dict(zip(*(units[name].to_pylist() for name in _KEY), strict=True))
 
     def costs(self) -> "pd.DataFrame":
         """What units took, as ``costs.parquet`` has it, of all parts there are now."""
-        import pandas as pd
+        units = self._units([*_KEY, "model", "sample", "variant", "costs"], [])
+        found: pd.DataFrame = _costs(units).to_pandas()
+        return found
 
-        columns = ["unit", "model", "sample", "variant", "costs"]
-        rows = [_told(record) for table in self._tables(columns, []) for record in table.to_pylist()]
-        return pd.DataFrame(rows, columns=_costs_schema().names)
+    def join(self) -> Joined:
+        """Write the tables of all parts; safe to call while others write."""
+        damaged: list[str] = []
+        units = self._units(None, damaged)
+        tables = {
+            "results": self._write("results", _results(units)),
+            "units": self._write("units", units.drop_columns(["scores", "costs"])),
+            "costs": self._write("costs", _costs(units)),
+        }
+        broken = sum(state != "ok" for state in units["status"].to_pylist())
+        return Joined(len(units), broken, tuple(damaged), tables)
 
-    def _tables(self, columns: Sequence[str] | None, damaged: list[str]) -> Iterator["pa.Table"]:
+    def _units(self, columns: Sequence[str] | None, damaged: list[str]) -> "pa.Table":
+        """These columns of every unit, each once, in the units' order; "unit" and "status" must be among them."""
+        import pyarrow as pa
+
+        parts = list(self._read(columns, damaged))
+        found = pa.concat_tables(parts) if parts else _schema().empty_table()
+        best: dict[str, tuple[int, int]] = {}
+        for place, (unit, state) in enumerate(zip(*(found[name].to_pylist() for name in _KEY), strict=True)):
+            best[unit] = max(best.get(unit, (-1, 0)), (_WEIGHT.get(state, 1), place))
+        return found.take(pa.array([best[unit][1] for unit in sorted(best)], pa.int64())).combine_chunks()
+
+    def _read(self, columns: Sequence[str] | None, damaged: list[str]) -> Iterator["pa.Table"]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -131,72 +154,35 @@ class Store:
             except (pa.ArrowException, OSError):  # cut short where the machine lost power, or somebody else's
                 damaged.append(file.name)
 
-    def join(self) -> Joined:
-        """Write the tables of all parts; safe to call while others write."""
-        damaged: list[str] = []
-        records: dict[str, dict[str, Any]] = {}
-        for table in self._tables(None, damaged):
-            for record in table.to_pylist():
-                before = records.get(record["unit"])
-                if before is None or (before["status"] != "ok" and record["status"] == "ok"):
-                    records[record["unit"]] = record
-        ordered = [records[unit] for unit in sorted(records)]
-        tables = {
-            "results": self._write("results", list(_scores(ordered))),
-            "units": self._write("units", [_without(record, "scores", "costs") for record in ordered]),
-            "costs": self._write("costs", [_told(record) for record in ordered]),
-        }
-        broken = sum(record["status"] != "ok" for record in ordered)
-        return Joined(len(ordered), broken, tuple(damaged), tables)
-
-    def _write(self, name: str, rows: list[dict[str, Any]]) -> Path:
-        import pyarrow as pa
+    def _write(self, name: str, table: "pa.Table") -> Path:
         import pyarrow.parquet as pq
 
         with whole(self.folder / f"{name}.parquet") as place:
-            pq.write_table(pa.Table.from_pylist(rows, schema=_TABLES[name]()), place, compression="zstd")
+            pq.write_table(table, place, compression="zstd")
         return self.folder / f"{name}.parquet"
 
 
-def _without(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
-
-
-def _scores(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _results(units: "pa.Table") -> "pa.Table":
     """A row per score; a unit without scores is a row with its reason."""
-    for record in records:
-        told = {name: record[name] for name in _PLAIN if name not in ("status", "answer")}
-        if record["status"] != "ok":
-            yield told | {"status": record["status"]}
-        for score in record["scores"] or ():
-            yield told | score
-
-
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in ("unit", "model", "sample", "variant")} | (record["costs"] or {})
-
-
-def _results_schema() -> "pa.Schema":
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    names = [name for name in _PLAIN if name not in ("status", "answer")] + list(_SCORE)
-    return pa.schema([(name, pa.float64() if name in ("value", "chance") else pa.string()) for name in names])
-
-
-def _units_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    return pa.schema([field for field in _schema() if field.name not in ("scores", "costs")])
-
-
-def _costs_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    plain = [pa.field(name, pa.string()) for name in ("unit", "model", "sample", "variant")]
-    return pa.schema(plain + list(_schema().field("costs").type))
+    plain = units.select([name for name in _PLAIN if name not in ("status", "answer")])
+    scores = units["scores"].combine_chunks()
+    scored = plain.take(pc.list_parent_indices(scores))
+    for name, values in zip(_SCORE, pc.list_flatten(scores).flatten(), strict=True):
+        scored = scored.append_column(name, values)
+    without = plain.append_column("status", units["status"]).filter(pc.not_equal(units["status"], "ok"))
+    found = pa.concat_tables([without, scored], promote_options="default").select(scored.column_names)
+    return found.take(pc.sort_indices(found["unit"])).combine_chunks()
 
 
-_TABLES = {"results": _results_schema, "units": _units_schema, "costs": _costs_schema}
+def _costs(units: "pa.Table") -> "pa.Table":
+    found = units.select(["unit", "model", "sample", "variant"])
+    costs = units["costs"].combine_chunks()
+    for name, values in zip(costs.type.names, costs.flatten(), strict=True):
+        found = found.append_column(name, values)
+    return found
 
 
 def _same(path: Path, configuration: Configuration) -> None:

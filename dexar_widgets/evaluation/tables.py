@@ -3,36 +3,50 @@
 Of a variant, every case counts that any variant has of the same sample: with a number (``n``), or skipped with a
 reason. Reasons are the score's status; ``failed`` and ``broken`` where the unit has no result; ``no map`` where the
 method has none for the case, as of single words. Samples that a variant was not asked for, as slow methods often are
-asked for fewer, do not count. Samples are resampled, since the targets of one sample are not independent.
+asked for fewer, do not count. Resampled are clusters, a sample or those of one image, which are not independent.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from dexar_widgets.evaluation.readings import Reading, cases_of, meaning_of
-from dexar_widgets.statistics import FEW, Estimate, difference, holm, mean, spearman
+from dexar_widgets.evaluation.ranks import signed_rank
+from dexar_widgets.evaluation.readings import Meaning, Reading, cases_of, clusters_of, form_of, meaning_of
+from dexar_widgets.metrics import CHANCE
+from dexar_widgets.statistics import FEW, Estimate, differences, holm, mean, means
 
-__all__ = ["SUMMARY", "agreement", "costs_of", "kendall", "rows_of", "summary"]
+__all__ = ["DRAWS", "KNOWN", "SUMMARY", "costs_of", "rows_of", "summary"]
 
 SUMMARY = (
     *("model", "data", "metric", "part", "view", "variant"),
-    *("mean", "low", "high", "median", "n", "samples", "skipped", "reasons", "chance", "pessimistic"),
+    *("mean", "low", "high", "median", "n", "samples", "clusters", "skipped", "reasons", "pessimistic"),
+    *("floor", "chance", "chance_from", "form"),
     *("less_chance", "less_chance_low", "less_chance_high", "beside_chance"),
-    *("less_reference", "less_reference_low", "less_reference_high", "pairs", "paired", "p", "beside_reference"),
+    *("less_reference", "less_reference_low", "less_reference_high", "pairs", "paired", "p", "wilcoxon"),
+    "beside_reference",
 )
-"""Columns of `summary`. ``pessimistic`` is the mean with skipped maps at the metric's worst, ``paired`` that of the
-``pairs`` alone, the cases that the reference has too. ``beside_…`` is better, worse, level (p ≥ .05 after Holm) or few
-(fewer than 10 samples); empty without a comparison."""
+"""Columns of `summary`. ``pessimistic`` is the mean with skipped maps at the metric's worst. ``chance`` is from what is
+`KNOWN` or from the control, a variant, on the cases that both have; ``floor`` is what the metric's CHANCE says instead.
+``form`` is that in which pairs are compared: ``less_…`` and ``paired``, the mean of the ``pairs`` alone, which the
+reference has too. ``beside_…`` is better, worse, level (p ≥ .05) or few (fewer than 10 clusters); empty without a
+comparison. ``p``, of the bootstrap, and ``wilcoxon`` are adjusted by Holm for the variants of one comparison."""
+DRAWS = 10_000
+"""Resamples, so that the least p is still small after Holm."""
+KNOWN = "known"
+_CONTROL = "random"
+"""The method whose maps score by chance where nothing else tells what that is."""
 _SIGNIFICANT = 0.05
-_NOT_ASKED = "not asked"
+_NOT_ASKED, _NO_MAP = "not asked", "no map"
 _BEYOND = "overflow"  # above every number: of a metric whose high numbers are good no fault of the map
-_OF_THE_CASE = frozenset({_NOT_ASKED, "empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken"})
+_OF_THE_CASE = frozenset(
+    {_NOT_ASKED, "empty_mask", "full_mask", "bad_baseline", "too_few", "missing", "broken", "lost", "unmeasured"}
+)
 """Reasons that no map could help; any other counts as the metric's worst in the pessimistic mean."""
 
 
@@ -51,8 +65,9 @@ def summary(
     rows = [
         {"model": model, "data": data, "metric": reading.metric, "part": reading.part, "view": reading.view} | row
         for (model, data), some in scores.groupby(["model", "data"], sort=False)
+        for asked in [_asked(some)]
         for reading in readings
-        for row in _variants(some, reading, reference, uncompared)
+        for row in _variants(some, asked, reading, reference, uncompared)
     ]
     return pd.DataFrame(rows, columns=list(SUMMARY))
 
@@ -62,136 +77,189 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], table.to_dict("records"))
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What was asked of each variant of one model and data set: why there is nothing of a sample, where there is not.
+
+    ``status`` is `_NOT_ASKED`, the unit's, or `_NO_MAP`: a unit with a result has none for the cases that it lacks.
+    """
+
+    variants: "pd.Index[str]"
+    control: str | None
+    samples: "pd.Index[str]"
+    status: np.ndarray
+
+    @property
+    def lost(self) -> Bool[np.ndarray, " sample"]:
+        """Samples of which no variant has anything."""
+        return np.asarray((self.status != _NOT_ASKED).any(0) & ~self.measured, bool)
+
+    @property
+    def measured(self) -> Bool[np.ndarray, " sample"]:
+        """Samples of which some variant has a result."""
+        return np.asarray((self.status == _NO_MAP).any(0), bool)
+
+
+def _asked(scores: pd.DataFrame) -> _Asked:
+    each = scores.assign(lost=scores["status"].where(scores["metric"].isna(), _NO_MAP))
+    each = each[["variant", "method", "sample", "lost"]].drop_duplicates()
+    variants, samples = pd.Index(each["variant"].unique()), pd.Index(each["sample"].unique())
+    status = np.full((len(variants), len(samples)), _NOT_ASKED, object)
+    status[variants.get_indexer(pd.Index(each["variant"])), samples.get_indexer(pd.Index(each["sample"]))] = each[
+        "lost"
+    ]
+    controls = each.loc[each["method"] == _CONTROL, "variant"]
+    return _Asked(variants, controls.iloc[0] if len(controls) else None, samples, status)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cases:
+    """Every variant at every place where some variant has a case, and at each sample that is lost to all."""
+
+    variants: tuple[str, ...]
+    samples: Int[np.ndarray, " case"]
+    clusters: Int[np.ndarray, " case"]
+    values: Float[np.ndarray, "variant case"]
+    compared: Float[np.ndarray, "variant case"]
+    chance: Float[np.ndarray, "variant case"]
+    compared_chance: Float[np.ndarray, "variant case"]
+    status: np.ndarray
+
+    @cached_property
+    def known(self) -> Bool[np.ndarray, "variant case"]:
+        """Where there is a number."""
+        return np.asarray(np.isfinite(self.values))
+
+    def place_of(self, variant: str | None) -> int | None:
+        """Its row; None if there is none."""
+        return self.variants.index(variant) if variant in self.variants else None
+
+
+def _placed(table: pd.DataFrame, asked: _Asked) -> _Cases:
+    at = table.groupby(["sample", "target"], sort=False).ngroup().to_numpy()
+    first = table.loc[np.unique(at, return_index=True)[1]]
+    elsewhere = asked.samples[asked.lost]
+    samples = asked.samples.get_indexer(pd.Index([*first["sample"], *elsewhere]))
+    variant = asked.variants.get_indexer(pd.Index(table["variant"]))
+    filled = {}
+    for name in ("values", "compared", "chance", "compared_chance"):
+        filled[name] = np.full((len(asked.variants), len(samples)), np.nan)
+        filled[name][variant, at] = table["value" if name == "values" else name]
+    status = asked.status[:, samples]
+    status[variant, at] = table["status"]
+    clusters = pd.factorize(np.array([*first["cluster"], *elsewhere], object))[0]
+    return _Cases(tuple(asked.variants), samples, clusters, status=status, **filled)
+
+
 def _variants(
-    scores: pd.DataFrame, reading: Reading, reference: str | None, uncompared: Collection[str]
+    scores: pd.DataFrame, asked: _Asked, reading: Reading, reference: str | None, uncompared: Collection[str]
 ) -> list[dict[str, Any]]:
     """The rows of one model, data set and reading."""
     table = cases_of(scores, reading)
     if table.empty:
         return []
-    lost = scores.loc[scores["metric"].isna(), ["variant", "sample", "status"]]
-    asked = set(zip(scores["variant"], scores["sample"], strict=True))
-    cases = _whole(table, tuple(dict.fromkeys(scores["variant"])), lost, asked)
-    rows = [
-        {"variant": one.variant}
-        | _described(one, reading)
-        | _beside(one, None if one.variant in uncompared else cases.get(reference or ""))
-        for one in cases.values()
+    cases, meaning = _placed(table, asked), meaning_of(reading.metric)
+    spared = np.isin(cases.variants, list(uncompared))
+    parts = (
+        _described(cases, reading, meaning),
+        _beside_chance(cases, meaning, asked.control),
+        _beside_reference(cases, meaning, cases.place_of(reference), spared),
+    )
+    return [
+        {"variant": variant, "form": form_of(reading)} | own | chance | other
+        for variant, own, chance, other in zip(cases.variants, *parts, strict=True)
     ]
-    sign = meaning_of(reading.metric).sign
-    for what, samples in (("chance", "samples"), ("reference", "shared")):
-        for row, p in zip(rows, holm([row[f"less_{what}_p"] for row in rows]), strict=True):
-            row["p"] = p  # the reference's comes last, and stays
-            row[f"beside_{what}"] = _verdict(row[f"less_{what}"], sign, p, row[samples])
-    return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _Cases:
-    """One variant at every place where some variant has a case, and at each sample that is lost to all."""
-
-    variant: str
-    samples: Int[np.ndarray, " case"]
-    values: Float[np.ndarray, " case"]
-    status: np.ndarray
-    chance: Float[np.ndarray, " case"]
-
-
-def _whole(
-    table: pd.DataFrame, variants: Sequence[str], lost: pd.DataFrame, asked: Collection[tuple[str, str]]
-) -> dict[str, _Cases]:
-    places = table[["sample", "target"]].drop_duplicates()
-    lost_to = Counter(lost["sample"])
-    wanted = Counter(sample for _, sample in asked)
-    known = set(places["sample"])
-    elsewhere = [sample for sample in lost_to if sample not in known and lost_to[sample] == wanted[sample]]
-    sample_of = [*places["sample"], *elsewhere]
-    place_of = {place: number for number, place in enumerate(zip(places["sample"], places["target"], strict=True))}
-    at = [place_of[place] for place in zip(table["sample"], table["target"], strict=True)]
-    why = {(variant, sample): status for variant, sample, status in lost.itertuples(index=False)}
-    samples, found = pd.factorize(np.array(sample_of, object))[0], {}
-    for variant in variants:
-        own = (table["variant"] == variant).to_numpy()
-        where = np.array(at)[own]
-        values, chance = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
-        here = [(variant, sample) for sample in sample_of]
-        status = np.array([why.get(one, "no map") if one in asked else _NOT_ASKED for one in here], object)
-        for filled, name in ((values, "value"), (chance, "chance"), (status, "status")):
-            filled[where] = table[name].to_numpy()[own]
-        found[variant] = _Cases(variant, samples, values, status, chance)
-    return found
+def _described(cases: _Cases, reading: Reading, meaning: Meaning) -> Iterator[dict[str, Any]]:
+    found = means(cases.values, cases.clusters, draws=DRAWS)
+    skipped = ~cases.known & (cases.status != _NOT_ASKED)
+    for one, values, known, lost, why in zip(found, cases.values, cases.known, skipped, cases.status, strict=True):
+        reasons = Counter(why[lost])
+        yield {
+            "mean": one.value, "low": one.low, "high": one.high,
+            "median": float(np.median(values[known])) if known.any() else np.nan,
+            "n": one.n, "samples": len(set(cases.samples[known])), "clusters": len(set(cases.clusters[known])),
+            "skipped": int(lost.sum()),
+            "reasons": ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()),
+            "pessimistic": _pessimistic(values, why, reading, meaning),
+        }  # fmt: skip
 
 
-def _described(one: _Cases, reading: Reading) -> dict[str, Any]:
-    used = np.isfinite(one.values)
-    found, beyond = mean(one.values, one.samples), difference(one.values, one.chance, one.samples)
-    skipped = ~used & (one.status != _NOT_ASKED)
-    reasons = Counter(one.status[skipped])
-    row: dict[str, Any] = {
-        "mean": found.value, "low": found.low, "high": found.high,
-        "median": float(np.median(one.values[used])) if used.any() else np.nan,
-        "n": int(used.sum()), "samples": len(set(one.samples[used])), "skipped": int(skipped.sum()),
-        "reasons": ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()),
-        "chance": float(np.nanmean(one.chance)) if np.isfinite(one.chance).any() else np.nan,
-        "pessimistic": _pessimistic(one, reading),
-    }  # fmt: skip
-    return row | _apart("less_chance", beyond)
+def _beside_chance(cases: _Cases, meaning: Meaning, control: str | None) -> Iterator[dict[str, Any]]:
+    """Of the known chance; where that is a floor or there is none, of the control's maps on the same cases."""
+    noise, nothing = cases.place_of(control), np.full_like(cases.values, np.nan)
+    known = bool(meaning.chance == CHANCE and np.isfinite(cases.chance).any())
+    level, compared, source = nothing, nothing, ""
+    if known:
+        level, compared, source = cases.chance, cases.compared_chance, KNOWN
+    elif noise is not None and control is not None:
+        others = np.arange(len(cases.variants))[:, None] != noise
+        level, compared = (np.where(others, some[noise], np.nan) for some in (cases.values, cases.compared))
+        source = control
+    apart = _compared(cases, compared, meaning, "chance")
+    for row, values, own, floor in zip(apart, cases.values, level, cases.chance, strict=True):
+        both = np.isfinite(own) if known else np.isfinite(values) & np.isfinite(own)
+        yield row | {
+            "chance": _mean(own[both]),
+            "chance_from": source if both.any() else "",
+            "floor": np.nan if meaning.chance == CHANCE else _mean(floor[np.isfinite(floor)]),
+        }
 
 
-def _beside(one: _Cases, other: _Cases | None) -> dict[str, Any]:
-    """The comparison with the reference, on the cases that both have."""
-    if other is None or other is one:
-        none = _apart("less_reference", Estimate(np.nan, np.nan, np.nan, 0))
-        return none | {"pairs": 0, "paired": np.nan, "shared": 0}
-    less = difference(one.values, other.values, one.samples)
-    both = np.isfinite(one.values) & np.isfinite(other.values)
-    paired = float(one.values[both].mean()) if both.any() else np.nan
-    return _apart("less_reference", less) | {"pairs": less.n, "paired": paired, "shared": len(set(one.samples[both]))}
+def _beside_reference(
+    cases: _Cases, meaning: Meaning, reference: int | None, spared: Bool[np.ndarray, " variant"]
+) -> Iterator[dict[str, Any]]:
+    """On the cases that both have."""
+    other = np.full_like(cases.compared, np.nan)
+    if reference is not None:
+        rows = ~spared & (np.arange(len(spared)) != reference)
+        other[rows] = cases.compared[reference]
+    both = np.isfinite(cases.compared) & np.isfinite(other)
+    ranks = [signed_rank(row, cases.clusters) for row in cases.compared - other]
+    compared = _compared(cases, other, meaning, "reference")
+    for row, own, pairs, rank in zip(compared, cases.compared, both, holm(ranks), strict=True):
+        yield row | {"pairs": int(pairs.sum()), "paired": _mean(own[pairs]), "wilcoxon": rank}
+
+
+def _compared(
+    cases: _Cases, other: Float[np.ndarray, "variant case"], meaning: Meaning, name: str
+) -> list[dict[str, Any]]:
+    """Each variant less the other, p after Holm, and the verdict."""
+    found = differences(cases.compared, other, cases.clusters, draws=DRAWS)
+    both = np.isfinite(cases.compared) & np.isfinite(other)
+    clusters = [len(set(cases.clusters[pairs])) for pairs in both]
+    return [
+        _apart(f"less_{name}", one) | {"p": p, f"beside_{name}": _verdict(one.value, meaning.sign, p, count)}
+        for one, p, count in zip(found, holm([one.p for one in found]), clusters, strict=True)
+    ]
 
 
 def _apart(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_p": found.p}
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _pessimistic(one: _Cases, reading: Reading) -> float:
+def _mean(values: Float[np.ndarray, " case"]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _pessimistic(values: Float[np.ndarray, " case"], status: np.ndarray, reading: Reading, meaning: Meaning) -> float:
     """The mean with every map that has no number at the metric's worst; NaN where that is unbounded."""
-    known = np.isfinite(one.values)
+    known = np.isfinite(values)
     if not known.any():
         return float("nan")
-    meaning = meaning_of(reading.metric)
     no_fault = _OF_THE_CASE | ({_BEYOND} if meaning.sign > 0 else set())
-    judged = known | ~np.isin(one.status.astype(str), sorted(no_fault))
+    judged = known | ~np.isin(status.astype(str), sorted(no_fault))
     worst = meaning.worst if not reading.part else float("nan")
-    return float(np.where(known, one.values, worst)[judged].mean())
+    return float(np.where(known, values, worst)[judged].mean())
 
 
-def _verdict(apart: float, sign: float, p: float, samples: int) -> str:
+def _verdict(apart: float, sign: float, p: float, clusters: int) -> str:
     if not np.isfinite(apart) or sign == 0:
         return ""
-    if samples < FEW:
+    if clusters < FEW:
         return "few"
     return "level" if not p < _SIGNIFICANT else "better" if sign * apart > 0 else "worse"
-
-
-def agreement(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """How far two lists put the same things in the same order, over those that both have: n, spearman, kendall.
-
-    Below three there is no order to speak of, and both are NaN.
-    """
-    pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if np.isfinite(a) and np.isfinite(b)], float)
-    if len(pairs) < 3:
-        return {"n": len(pairs), "spearman": float("nan"), "kendall": float("nan")}
-    return {"n": len(pairs), "spearman": spearman(*pairs.T), "kendall": kendall(*pairs.T)}
-
-
-def kendall(first: Float[np.ndarray, " case"], second: Float[np.ndarray, " case"]) -> float:
-    """Kendall's τ-b: pairs in the same order less those in the other, ÷ those that are not tied; NaN if all are.
-
-    Source: Kendall 1945, Biometrika 33:239.
-    """
-    one, other = (np.sign(values[:, None] - values[None]) for values in (first, second))
-    scale = np.sqrt((one**2).sum() * (other**2).sum())
-    return float((one * other).sum() / scale) if scale > 0 else float("nan")
 
 
 _SECONDS = ("seconds_answer", "seconds_shared", "seconds_own")
@@ -214,7 +282,7 @@ def costs_of(costs: pd.DataFrame) -> pd.DataFrame:
 def _cost(some: pd.DataFrame) -> dict[str, float]:
     means = {name: float(some[name].mean()) for name in (*_SECONDS, "seconds_curves", "forwards", "backwards")}
     seconds = some[list(_SECONDS)].sum(axis=1).to_numpy(float)
-    whole = mean(seconds, np.arange(len(seconds)))
+    whole = mean(seconds, pd.factorize(clusters_of(some))[0], draws=DRAWS)
     peak = some["peak_bytes"].max() if some["peak_bytes"].notna().any() else np.nan
     return means | {
         "n": len(some), "seconds": whole.value, "low": whole.low, "high": whole.high, "peak_bytes": float(peak)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.readings import Reading, cases_of, meaning_of
 from dexar_widgets.evaluation.results import Results
-from dexar_widgets.evaluation.tables import agreement
+from dexar_widgets.evaluation.tables import DRAWS
 from dexar_widgets.pages import Cell, Chapter, Table, number
-from dexar_widgets.statistics import FEW, Estimate, difference, mean
+from dexar_widgets.statistics import FEW, Estimate, difference, mean, order
 
 __all__ = ["METRICS", "Order", "Validity", "validities", "validity"]
 
@@ -29,6 +29,7 @@ _ROLES = ("oracle", "DEX-AR", "random", "inverted oracle")  # best first
 _STEPS = (("oracle", "DEX-AR"), ("DEX-AR", "random"), ("random", "inverted oracle"), ("oracle", "random"))
 _THE = {"oracle": "the oracle", "inverted oracle": "the inverted oracle"}
 _GATE = 0.7  # Spearman's ρ of a metric's order of the methods with that of causal agreement
+_FEWEST = 3  # methods that have an order
 _STANDARD_ERRORS = 2.0
 _CAUSAL = Reading("causal_agreement", view="word")
 
@@ -37,17 +38,18 @@ _CAUSAL = Reading("causal_agreement", view="word")
 class Order:
     """How far a metric puts the methods in the order of causal agreement: Spearman's ρ, of so many methods.
 
-    ``samples``: of those that have the fewest, how many their causal agreement is of.
+    Both means are of the same ``samples``, those of which every method has both.
     """
 
-    spearman: float
+    spearman: Estimate
     methods: int
     samples: int
 
     @property
     def holds(self) -> bool | None:
         """Whether it reaches the gate; None where nothing can be said."""
-        return self.spearman >= _GATE if np.isfinite(self.spearman) and self.samples >= FEW else None
+        known = np.isfinite(self.spearman.value) and self.samples >= FEW
+        return self.spearman.value >= _GATE if known else None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Validity:
     steps: Mapping[tuple[str, str], Estimate]
     error: float
     order: Order
+    clusters: int
 
     @property
     def title(self) -> str:
@@ -74,8 +77,8 @@ class Validity:
 
     @property
     def judged(self) -> bool:
-        """Whether there are enough samples to say anything."""
-        return self.samples >= FEW
+        """Whether there are enough samples, of enough clusters, to say anything."""
+        return self.clusters >= FEW
 
     @property
     def random_is_zero(self) -> bool | None:
@@ -121,33 +124,48 @@ def _of_place(model: str, data: str, scores: pd.DataFrame, names: Mapping[str, s
         if not set(names.values()) <= set(values.columns):
             continue
         shared = values[list(names.values())].dropna()
-        scenes = np.arange(len(shared))
+        clusters = _clusters(shared)
         of = {role: shared[name].to_numpy(float) for role, name in names.items()}
         sign = meaning_of(metric).sign
         yield Validity(
             model, data, metric, len(shared),
-            {role: mean(of[role], scenes) for role in _ROLES},
-            {step: difference(sign * of[step[0]], sign * of[step[1]], scenes) for step in _STEPS},
-            _standard_error(of["random"]),
-            _order(sign * values.mean(), causal),
+            {role: mean(of[role], clusters, draws=DRAWS) for role in _ROLES},
+            {step: difference(sign * of[step[0]], sign * of[step[1]], clusters, draws=DRAWS) for step in _STEPS},
+            _standard_error(of["random"], clusters),
+            _order(sign * values, causal), len(set(clusters)),
         )  # fmt: skip
 
 
 def _by_variant(scores: pd.DataFrame, reading: Reading) -> pd.DataFrame:
-    """A column per variant, a row per case."""
-    return cases_of(scores, reading).pivot(index=["sample", "target"], columns="variant", values="value")
+    """A column per variant, a row per case, by cluster, sample and target."""
+    return cases_of(scores, reading).pivot(index=["cluster", "sample", "target"], columns="variant", values="value")
 
 
-def _standard_error(values: Float[np.ndarray, " case"]) -> float:
-    """Of their mean."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+def _clusters(cases: pd.DataFrame) -> Int[np.ndarray, " case"]:
+    return np.asarray(pd.factorize(cases.index.get_level_values("cluster"))[0])
 
 
-def _order(means: "pd.Series[float]", causal: pd.DataFrame) -> Order:
-    known = [name for name in causal.columns if causal[name].notna().any() and np.isfinite(means.get(name, np.nan))]
-    found = agreement(list(means[known]), list(causal[known].mean()))
-    samples = [causal[name].dropna().index.get_level_values("sample").nunique() for name in known]
-    return Order(found["spearman"], int(found["n"]), min(samples, default=0))
+def _standard_error(values: Float[np.ndarray, " case"], clusters: Int[np.ndarray, " case"]) -> float:
+    """Of their mean: of clusters, by what each is away from the mean in all."""
+    away = np.bincount(clusters, values - values.mean()) if len(values) else np.zeros(0)
+    if len(away) < 2:
+        return float("nan")
+    return float(np.sqrt((away**2).sum() * len(away) / (len(away) - 1)) / len(values))
+
+
+def _order(values: pd.DataFrame, causal: pd.DataFrame) -> Order:
+    """On the samples that all methods have both numbers for; methods of fewer than `FEW` stand back for the others."""
+    sample = ["cluster", "sample"]
+    each = [one.groupby(level=sample).mean() for one in (values, causal)]
+    both = each[0].reindex(columns=causal.columns) + each[1]  # a number where there are both
+    counts = both.notna().sum()
+    known = counts[(counts > 0) & (counts >= min(FEW, counts.max()))].index
+    if len(known) < _FEWEST:
+        return Order(Estimate(np.nan, np.nan, np.nan, 0), len(known), 0)
+    shared = both[known].dropna().index
+    ours, theirs = (one.loc[shared, known] for one in each)
+    found = order(ours.to_numpy(float), theirs.to_numpy(float), _clusters(ours), draws=DRAWS)
+    return Order(found, len(known), len(shared))
 
 
 def validity(found: Sequence[Validity]) -> Chapter | None:
@@ -170,8 +188,9 @@ _ABOUT = (
 _HOW = (
     "Means with 95 % intervals over the samples that all four maps have a number for; “better by” is the mean of the "
     "paired differences, above 0 where it is as it should be, whether high or low numbers are good (bootstrap over "
-    "samples, paired). ✓ the interval is above 0, ≈ it holds 0, ✗ it is below. ρ is Spearman's, over methods that are "
-    "not made of the masks; .7 is asked for."
+    "images, paired). ✓ the interval is above 0, ≈ it holds 0, ✗ it is below. ρ is Spearman's, over methods that are "
+    "not made of the masks, both means of the samples for which all of them have both numbers, with its interval over "
+    "images; .7 is asked for."
 )
 
 
@@ -212,7 +231,7 @@ def _faults(one: Validity) -> Iterator[str]:
         yield f"does not put the inverted oracle below 0: {_interval(one.means['inverted oracle'])}"
     if one.order.holds is False:
         yield (
-            f"does not order the methods as causal agreement does: ρ = {one.order.spearman:.2f} of {one.order.methods} "
+            f"does not order the methods as causal agreement does: ρ = {_rho(one.order)} of {one.order.methods} "
             f"methods, {_GATE} is asked for"
         )
 
@@ -256,8 +275,14 @@ def _step(one: Validity, step: tuple[str, str]) -> Cell:
 
 
 def _rank(order: Order) -> Cell:
-    if not np.isfinite(order.spearman):
+    if not np.isfinite(order.spearman.value):
         return Cell("–\nnot measured")
     mark, verdict = {True: ("✓ ", "pass"), False: ("✗ ", "fail"), None: ("", "")}[order.holds]
-    few = f"\n{order.samples} samples: too few" if order.holds is None else ""
-    return Cell(f"{mark}{order.spearman:.2f}\nn {order.methods} methods{few}", verdict)
+    few = ": too few" if order.holds is None else ""
+    found = _rho(order).replace(" (", "\n(")
+    return Cell(f"{mark}{found}\nn {order.methods} methods\n{order.samples} samples{few}", verdict)
+
+
+def _rho(order: Order) -> str:
+    found = order.spearman
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"

@@ -46,14 +46,14 @@ def map_verdicts(planted: Sequence[Finding], clean: Sequence[Finding], *, method
 
     The n-th of either are what `spurious` found of the same words on the same scene. Words that the intervention
     confirms in the planted model are compared, each with the twin's: AUROC by pairs (Mann and Whitney), its interval by
-    the bootstrap over scenes, since both models see the same ones (see `dexar_widgets.statistics.separation`).
+    the bootstrap over scenes, since both models see the same ones (see `dexar_widgets.separation.separation`).
 
     Raises
     ------
     ValueError
         If the findings are not of the same words, or have no map by this method.
     """
-    from dexar_widgets.statistics import separation
+    from dexar_widgets.separation import separation
 
     first, scenes = _column(planted, f"map_{method}")
     second, _ = _column(clean, f"map_{method}")

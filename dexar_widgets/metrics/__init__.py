@@ -5,8 +5,7 @@ weight per token) and what is known (a mask, how the answer fared on changed ima
 word). It never runs a model, so that what was measured once can be judged again by any metric.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from dexar_widgets.types import HeatMap
 
-__all__ = ["Case", "Curve", "Effects", "Metric", "Need", "Score", "ScoreStatus", "Steps", "average"]
+__all__ = ["CHANCE", "Case", "Curve", "Effects", "Metric", "Need", "Score", "ScoreStatus", "Steps"]
 
 ScoreStatus = Literal[
     "ok",
@@ -35,6 +34,8 @@ ScoreStatus = Literal[
 infinity. ``empty_mask``, ``full_mask``: none, or all, of what is judged is on the mask (of tokens: is content).
 ``bad_baseline``: the curve's ends do not differ as they must, or the effects of all objects are equal. ``overflow``:
 the number is infinite. ``too_few``: words or objects. ``missing``: the case lacks what the metric needs."""
+CHANCE = "chance"
+"""What a map that knows nothing scores in the mean, whatever its form; maps are tested against nothing else."""
 Need = Literal["mask", "steps", "positive", "negative", "insertion", "sizes", "effects", "randomised"]
 """What a metric reads beside the map; ``sizes`` are those of the negative curve."""
 
@@ -43,9 +44,8 @@ Need = Literal["mask", "steps", "positive", "negative", "insertion", "sizes", "e
 class Score:
     """A number, or the reason why there is none (then ``value`` is NaN): a map that cannot be judged is never a 0.
 
-    ``chance`` is what a map that knows nothing scores on the same case. ``parts`` are further readings of the same
-    measurement, such as the other range of an area. Of several cases (`average`), ``n_used`` and ``n_skipped`` count
-    them, and ``reasons`` say why some were skipped.
+    ``chance`` is what a map that knows nothing scores on the same case, or what else the metric's CHANCE says.
+    ``parts`` are further readings of the same measurement, such as the other range of an area.
     """
 
     name: str
@@ -54,9 +54,6 @@ class Score:
     status: ScoreStatus = "ok"
     chance: float = float("nan")
     parts: Mapping[str, float] = field(default_factory=dict)
-    n_used: int = 1
-    n_skipped: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in get_args(ScoreStatus):
@@ -65,10 +62,6 @@ class Score:
             raise ValueError(
                 f"{self.name} gave {self.value} with status {self.status!r}: a number means ok, NaN does not."
             )
-        if self.status != "ok" and self.n_used == 1:
-            object.__setattr__(self, "n_used", 0)
-            object.__setattr__(self, "n_skipped", 1)
-            object.__setattr__(self, "reasons", {self.status: 1})
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +70,13 @@ class Curve:
 
     ``fractions`` of the pixels are changed, in rising order; ``nll`` is the mean negative log-likelihood of the
     answer's tokens on each image, in nats. ``sizes`` are the images' bytes as lossless WebP, where they were counted.
+    ``tied`` is the share of the pixels among which a level had to draw, being equal; NaN where nobody counted.
     """
 
     fractions: Float64[np.ndarray, " level"]
     nll: Float64[np.ndarray, " level"]
     sizes: Int[np.ndarray, " level"] | None = None
+    tied: float = float("nan")
 
     def __post_init__(self) -> None:
         counts = [len(self.fractions), len(self.nll), *([] if self.sizes is None else [len(self.sizes)])]
@@ -134,7 +129,11 @@ class Case:
 
 
 class Metric(Protocol):
-    """What a metric module provides."""
+    """What a metric module provides.
+
+    It may say two things more. ``CHANCE`` is what `Score.chance` is, if it is not `CHANCE`: as "floor", it is told and
+    not tested against. ``RATIO = True``: values are ratios, from 0 to infinity (``overflow``).
+    """
 
     TITLE: str
     """Its name as people write it."""
@@ -146,33 +145,3 @@ class Metric(Protocol):
 
     def measure(self, case: Case) -> Score:
         """Judge one map. A case that lacks what it needs gives the status ``missing``."""
-
-
-def average(scores: Sequence[Score]) -> Score:
-    """The mean of one metric's scores on many cases, with how many were left out and why.
-
-    Parts are averaged over the cases that have them.
-
-    Raises
-    ------
-    ValueError
-        If there is no score, or they are of several metrics.
-    """
-    if len({score.name for score in scores}) != 1:
-        raise ValueError(f"An average is of one metric's scores, not of {sorted({score.name for score in scores})}.")
-    used = [score for score in scores if score.status == "ok"]
-    reasons: Counter[str] = Counter(score.status for score in scores if score.status != "ok")
-    names = dict.fromkeys(name for score in used for name in score.parts)
-    parts = {name: float(np.nanmean([score.parts.get(name, np.nan) for score in used])) for name in names}
-    chances = [score.chance for score in used if np.isfinite(score.chance)]
-    return Score(
-        scores[0].name,
-        float(np.mean([score.value for score in used])) if used else float("nan"),
-        scores[0].higher_is_better,
-        "ok" if used else max((score.status for score in scores), key=lambda status: reasons[status]),
-        float(np.mean(chances)) if chances else float("nan"),
-        parts,
-        len(used),
-        len(scores) - len(used),
-        dict(reasons),
-    )

@@ -42,7 +42,7 @@ def ratio_areas(curve: Curve) -> tuple[float, dict[str, float]]:
     to_end = area(curve.fractions, ratio, stop=_END)
     whole, log_to_end = log_areas(curve)
     parts = {"auc09": to_end, "mean09": to_end / _END, "log_auc01": whole, "log_auc09": log_to_end}
-    return area(curve.fractions, ratio), parts
+    return area(curve.fractions, ratio), parts | {"tied": curve.tied}
 
 
 def log_areas(curve: Curve) -> tuple[float, float]:

@@ -21,6 +21,7 @@ TITLE = "IoU, best threshold"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"mask"})
 WORST = 0.0
+CHANCE = "floor"
 
 _THRESHOLDS = 100
 

@@ -15,6 +15,7 @@ TITLE = "IoU at 0.5"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"mask"})
 WORST = 0.0
+CHANCE = "uniform noise"
 
 
 def measure(case: Case) -> Score:

@@ -14,6 +14,7 @@ TITLE = "MSE"
 HIGHER_IS_BETTER = False
 NEEDS: frozenset[Need] = frozenset({"mask"})
 WORST = 1.0
+CHANCE = "uniform noise"
 
 
 def measure(case: Case) -> Score:

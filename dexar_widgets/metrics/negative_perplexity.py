@@ -4,7 +4,7 @@ The area under R(p) = exp(nll(p) − nll(0)), by trapezoids over the fractions o
 0 to 1. Flat is 1; below 1, taking pixels away helps. R is not clipped and has no upper bound. Many maps are exactly 0
 in most places: which of these pixels go first is drawn by whoever made the curve.
 
-Source and parts as in `positive_perplexity`: ``auc09``, ``mean09``, ``log_auc01``, ``log_auc09``.
+Source and parts as in `positive_perplexity`: ``auc09``, ``mean09``, ``log_auc01``, ``log_auc09``, ``tied``.
 """
 
 from dexar_widgets.metrics import Case, Need, Score
@@ -15,6 +15,7 @@ TITLE = "Negative perplexity"
 HIGHER_IS_BETTER = False
 NEEDS: frozenset[Need] = frozenset({"negative"})
 WORST = float("nan")
+RATIO = True
 
 
 def measure(case: Case) -> Score:

@@ -6,7 +6,7 @@ under log R, bear a mean over images better. What a random map would have is not
 
 Source: the paper, equations 23 and 24, which gives neither levels nor range. Parts: ``auc09``, the area to 0.9 alone
 (flat is 0.9); ``mean09``, that ÷ 0.9 (the whole range is 1, so the value is its own mean); ``log_auc01`` and
-``log_auc09``, the areas under log R (flat is 0).
+``log_auc09``, the areas under log R (flat is 0); ``tied``, the share of equal pixels among which levels drew.
 """
 
 from dexar_widgets.metrics import Case, Need, Score
@@ -17,6 +17,7 @@ TITLE = "Positive perplexity"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"positive"})
 WORST = 0.0
+RATIO = True
 
 
 def measure(case: Case) -> Score:

@@ -17,6 +17,7 @@ TITLE = "SNR"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"mask"})
 WORST = 0.0
+RATIO = True
 
 
 def measure(case: Case) -> Score:

@@ -20,6 +20,7 @@ TITLE = "Soft IoU"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"mask"})
 WORST = 0.0
+CHANCE = "uniform noise"
 
 _PERCENTILE = 99.9
 

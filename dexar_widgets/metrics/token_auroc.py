@@ -10,7 +10,7 @@ Source: the Mann–Whitney form (Hanley and McNeil 1982). Part: ``energies``, th
 from dexar_widgets.metrics import Case, Need, Score
 from dexar_widgets.metrics._judged import tokens_of
 from dexar_widgets.metrics._scores import scored, unscored
-from dexar_widgets.statistics import auroc
+from dexar_widgets.separation import auroc
 
 TITLE = "Token AUROC"
 HIGHER_IS_BETTER = True

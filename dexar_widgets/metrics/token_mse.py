@@ -15,6 +15,7 @@ TITLE = "Token MSE"
 HIGHER_IS_BETTER = False
 NEEDS: frozenset[Need] = frozenset({"steps"})
 WORST = 1.0
+CHANCE = "equal energies"
 
 
 def measure(case: Case) -> Score:

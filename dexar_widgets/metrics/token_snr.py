@@ -17,6 +17,7 @@ TITLE = "Token SNR"
 HIGHER_IS_BETTER = True
 NEEDS: frozenset[Need] = frozenset({"steps"})
 WORST = 0.0
+RATIO = True
 
 
 def measure(case: Case) -> Score:

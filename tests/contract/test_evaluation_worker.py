@@ -10,12 +10,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import dexar_widgets as dx
 from dexar_widgets import plugins
 from dexar_widgets.evaluation.configuration import configuration_of, variants_of
 from dexar_widgets.evaluation.runs import evaluate
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
+from dexar_widgets.evaluation.worker import Worker
 from dexar_widgets.metrics import Case, energy_pointing_game
 
 pytestmark = pytest.mark.slow
@@ -136,6 +138,34 @@ def test_a_method_that_fails_on_a_sample_is_a_row_with_its_reason_and_takes_no_o
     units = pd.read_parquet(joined.tables["units"]).set_index("variant")
     assert units["status"].to_dict() == {"random": "ok", "attention": "failed", "dexar": "ok"}
     assert units.loc["attention", "reason"].endswith("attention is NaN")
+
+
+@pytest.mark.parametrize("model", ["lab/llava", "lab/florence2"])
+def test_a_variant_alone_has_the_numbers_that_it_has_beside_the_others(model):
+    data = Given([sample_of(1)])
+    variants = variants_of(["dexar", "attention", "rollout", "oracle", "random"], {})
+    configuration = configuration_of(data, [model], variants, ["iou", "deletion", "token_auroc"], levels=3)
+    worker = Worker(configuration, data, model)
+    for expected in worker.records("scene 1"):
+        (found,) = worker.records("scene 1", [expected["variant"]])
+        assert found["status"] == "ok"
+        assert repr(found | {"costs": None}) == repr(expected | {"costs": None})  # repr: a NaN is itself
+
+
+def test_memory_that_runs_out_loses_a_unit_and_nothing_else(monkeypatch):
+    def full(*_args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    data = Given([sample_of(1)])
+    configuration = configuration_of(data, ["lab/llava"], variants_of(["dexar", "random"], {}), ["iou"])
+    worker = Worker(configuration, data, "lab/llava")
+    monkeypatch.setattr(plugins.get("methods", "dexar"), "attribute", full)
+    lost, found = worker.records("scene 1")
+    assert (lost["status"], found["status"]) == ("lost", "ok")
+    monkeypatch.setattr("dexar_widgets.evaluation.worker._scores", full)
+    lost = worker.records("scene 1", ["random"])[0]
+    assert lost["status"] == "lost"
+    assert lost["reason"].startswith("MemoryError: What metrics need ran out of memory: take a smaller batch size")
 
 
 def test_a_map_of_masks_needs_masks(tmp_path):

@@ -16,10 +16,11 @@ def run(*words):
 
 @pytest.mark.slow
 def test_report_writes_three_files_and_says_where(tmp_path, capsys):
-    folder = write(tmp_path / "a", score(1, "dexar", 0.5), score(1, "random", 0.1), lost(2, "dexar"))
+    scores = [score(1, "dexar", 0.5), score(1, "random", 0.1), score(2, "random", 0.1), lost(2, "dexar")]
+    folder = write(tmp_path / "a", *scores)
     assert run("report", folder) == 0
     said = capsys.readouterr().out
-    assert "3, 1 without a result" in said
+    assert "4, 1 without a result" in said
     assert {path.name for path in folder.glob("report.*")} == {"report.html", "report.md", "report.csv"}
     assert run("report", folder, write(tmp_path / "b", score(1, "tam", 0.2)), "-o", tmp_path / "page", "--json") == 0
     files = json.loads(capsys.readouterr().out)
@@ -87,7 +88,7 @@ def test_a_table_is_reproduced_from_end_to_end_and_goes_on_where_it_was(tmp_path
         "ReLU ✗, interm. ✓", "ReLU ✓, interm. ✗", "ReLU ✗, interm. ✗", "ReLU ✓, interm. ✓"
     ]  # fmt: skip
     assert table["published"].tolist() == [31.56, 33.05, 24.54, 36.34]
-    assert (table["mean"] > table["chance"]).all()
+    assert (table["mean"] > table["floor"]).all()
     assert (table["samples"] == 2).all()
     assert "data:image/png" in (out / "table5.html").read_text()
     assert "## Table 5." in (out / "table5.md").read_text()

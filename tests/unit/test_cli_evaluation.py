@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dexar_widgets import cli
+from dexar_widgets import cli, plugins
 from dexar_widgets.evaluation import runs
 
 pytestmark = pytest.mark.slow
@@ -93,6 +93,37 @@ def test_a_run_tells_what_it_took_and_a_plan_what_is_left_and_by_what(tmp_path, 
     assert sum(costs["seconds_by_stage"].values()) == pytest.approx(costs["seconds_per_image"], rel=0.01)
     assert run(*words, "--limit", 2, "--dry-run") == 0
     assert "nothing is left to do" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_failed_is_done_and_what_was_lost_is_left(tmp_path, capsys, here, monkeypatch):
+    method = plugins.get("methods", "dexar")
+    words = ("--methods", "dexar,random", "--metrics", "iou", "--out", tmp_path, "--limit", 2)
+    for error, left, told in (
+        (MemoryError("no room"), 2, "The same command tries 2 of these units again."),
+        (RuntimeError("attention is NaN"), 0, "--retry-failed tries those again"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(method, "attribute", raising(error))
+            assert run(*words) == 1
+        assert told in " ".join(capsys.readouterr().err.split())
+        assert run(*words, "--dry-run", "--json") == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert (plan["units"], plan["done"], plan["images"]) == (4, 4 - left, left)
+    assert run(*words, "--dry-run") == 0
+    assert "4, of which 4 are done (2 without a result)" in " ".join(capsys.readouterr().out.split())
+    assert run(*words) == 1
+    capsys.readouterr()
+    assert run(*words, "--dry-run", "--retry-failed", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 2
+    assert run(*words, "--retry-failed") == 0
+
+
+def raising(error):
+    def attribute(*_args):
+        raise error
+
+    return attribute
 
 
 @pytest.mark.parametrize(

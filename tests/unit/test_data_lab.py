@@ -65,6 +65,7 @@ def test_a_caption_is_the_scenes_true_one_and_its_content_the_classes_and_colour
         assert len(content(sample)) == 2 * len(drawn.spec.objects)
         assert sample.facts == {
             "seed": sample.id,
+            "image": sample.id,
             "objects": str(len(drawn.spec.objects)),
             "background": drawn.spec.background.name,
             "kind": "caption",

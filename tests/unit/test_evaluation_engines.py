@@ -1,4 +1,4 @@
-"""What an engine loses is measured again, what it delivers twice counts once, and a task that kills is named."""
+"""What an engine loses is measured again, what it delivers twice counts once, and a task that kills is given up."""
 
 import os
 import pickle
@@ -13,67 +13,76 @@ import pytest
 from dexar_widgets import cli
 from dexar_widgets.evaluation import cluster, engines, runs, worker
 from dexar_widgets.evaluation.configuration import Configuration, Variant
-from dexar_widgets.evaluation.engines import Engine, LostWorkersError, persistent
+from dexar_widgets.evaluation.engines import Engine, Task, given_up, persistent
 from dexar_widgets.evaluation.samples import Given
 
-TASKS = [("lab/a", str(number)) for number in range(7)]
-CONFIGURATION = Configuration({"lab/a": "made in code"}, "given", {}, (Variant("dexar", "dexar"),), ("pointing_game",))
+TASKS = [Task("lab/a", str(number), ("dexar",)) for number in range(7)]
+CONFIGURATION = Configuration(
+    {"lab/analytic": "made in code"}, "given", {}, (Variant("dexar", "dexar"),), ("pointing_game",)
+)
 
 
 class Pool:
     """Measures in order, ``at_once`` at a time; it breaks at a deadly task, and loses those that are then at work."""
 
     def __init__(self, deadly, at_once=2, lives=10**6):
-        self.deadly, self.at_once, self.lives, self.asked = set(deadly), at_once, lives, []
+        self.deadly, self.at_once, self.lives, self.asked, self.killed = set(deadly), at_once, lives, [], Counter()
 
     def __call__(self, tasks):
         self.asked.append(list(tasks))
         for place, task in enumerate(tasks):
-            at_work = {sample for _, sample in tasks[place : place + self.at_once]}
+            at_work = {other.sample for other in tasks[place : place + self.at_once]}
             if self.deadly & at_work or self.lives <= 0:
                 self.lives = 10**6
+                self.killed.update(self.deadly & at_work)
                 return
             self.lives -= 1
-            yield task, [{"unit": task[1]}]
+            yield task, [{"unit": task.sample}]
 
 
 def measured(pool):
-    found, error = Counter(), None
-    try:
-        for task, _ in persistent(Engine(pool, pool.at_once), TASKS):
-            found[task[1]] += 1
-    except LostWorkersError as raised:
-        error = str(raised)
-    return found, error
+    """How often each sample came, and which were given up."""
+    found, dead = Counter(), []
+
+    def give_up(task):
+        dead.append(task.sample)
+        return []
+
+    for task, records in persistent(Engine(pool, pool.at_once), TASKS, give_up):
+        assert bool(records) == (task.sample not in dead)
+        found[task.sample] += 1
+    return found, dead
 
 
 def test_what_a_pool_that_broke_had_not_measured_is_given_to_a_fresh_one_and_nothing_else():
     pool = Pool(deadly=(), lives=3)
-    assert measured(pool) == (Counter(map(str, range(7))), None)
+    assert measured(pool) == (Counter(map(str, range(7))), [])
     assert pool.asked == [TASKS, TASKS[3:]]
 
 
-@pytest.mark.parametrize("deadly", [("0",), ("3",), ("6",), ("0", "1"), ("0", "3", "6")])
+@pytest.mark.parametrize("deadly", [("0",), ("3",), ("6",), ("0", "1"), ("0", "3", "6"), tuple("0123456")])
 @pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_deadly_tasks_are_named_and_every_other_is_measured_once(deadly, at_once):
+def test_deadly_tasks_are_given_up_after_three_tries_and_every_other_is_measured_once(deadly, at_once):
     pool = Pool(deadly, at_once)
-    found, error = measured(pool)
-    assert found == Counter(set(map(str, range(7))) - set(deadly))
-    named = error.partition(". Most often")[0].removeprefix("Every worker that measured ").removesuffix(" died")
-    assert set(named.split(", ")) == {f"{sample} (lab/a)" for sample in deadly}
+    found, dead = measured(pool)
+    assert found == Counter(map(str, range(7)))
+    assert sorted(dead) == list(deadly)
+    assert all(pool.killed[sample] >= 3 for sample in deadly)
+    assert len(pool.asked) <= 1 + (2 + at_once) * len(deadly)
 
 
-def test_where_every_worker_dies_it_ends_soon():
-    pool = Pool(deadly=map(str, range(7)))
-    found, error = measured(pool)
-    assert not found
-    assert "more were not tried any further" in error
-    assert len(pool.asked) < 12
+def test_a_task_that_is_given_up_has_a_record_for_each_variant_that_was_left():
+    both = (Variant("dexar", "dexar"), Variant("one", "random"))
+    configuration = Configuration({"lab/a": "1"}, "given", {}, both, ("pointing_game",))
+    (record,) = given_up(configuration, Task("lab/a", "5", ("one",)))
+    assert record["unit"] == configuration.unit("lab/a", "5", "one")
+    assert (record["variant"], record["method"], record["status"]) == ("one", "random", "lost")
+    assert record["reason"].startswith("LostWorkerError: Every worker that measured it died.")
 
 
 def test_what_is_delivered_twice_comes_once():
     twice = Engine(lambda tasks: ((task, []) for task in [*tasks, *tasks]), 1)
-    assert [task for task, _ in persistent(twice, TASKS)] == TASKS
+    assert [task for task, _ in persistent(twice, TASKS, lambda _task: [])] == TASKS
 
 
 def test_a_bench_loads_each_model_when_it_is_asked_for(monkeypatch):
@@ -84,12 +93,13 @@ def test_a_bench_loads_each_model_when_it_is_asked_for(monkeypatch):
             self.model = model
             loaded.append(model)
 
-        def records(self, sample):
-            return [{"unit": self.model + sample}]
+        def records(self, sample, variants):
+            return [{"unit": self.model + sample + "".join(variants)}]
 
     monkeypatch.setattr(worker, "Worker", Fake)
     bench = engines.Bench(CONFIGURATION, Given([]))
-    assert [bench.records((model, "1")) for model in "aab"] == [[{"unit": "a1"}], [{"unit": "a1"}], [{"unit": "b1"}]]
+    found = [bench.records(Task(model, "1", ("x", "y"))) for model in "aab"]
+    assert found == [[{"unit": "a1xy"}], [{"unit": "a1xy"}], [{"unit": "b1xy"}]]
     assert loaded == ["a", "b"]
 
 
@@ -170,20 +180,20 @@ def test_workers_fit_on_machines_and_not_between_them(ray):
         cluster.room(16, 1)
 
 
-def outcome(told, configuration=CONFIGURATION, task=("lab/a", "1")):
-    batch = {"model": np.array([task[0]]), "sample": np.array([task[1]])}
+def outcome(told, configuration=CONFIGURATION):
+    batch = {"task": np.array([pickle.dumps(Task("lab/analytic", "1", ("dexar",)))], object)}
     found = cluster.Measuring(configuration, Given([]), told)(batch)
-    assert found.keys() == {"model", "sample", "outcome"}
+    assert found.keys() == {"task", "outcome"}
     return pickle.loads(found["outcome"][0])
 
 
 def test_a_machine_with_other_versions_or_weights_measures_nothing(ray, monkeypatch):
-    monkeypatch.setattr(engines.Bench, "records", lambda self, task: [{"unit": task[1], "value": np.float64(0.1)}])
+    monkeypatch.setattr(engines.Bench, "records", lambda self, task: [{"unit": task.sample, "value": np.float64(0.1)}])
     told = CONFIGURATION.told
     assert outcome(told) == [{"unit": "1", "value": 0.1}]
     versions = told["versions"] | {"torch": "1.0"}
     assert "On the machine 10.0.0.7 of the cluster torch is" in str(outcome(told | {"versions": versions}))
-    other = Configuration({"lab/a": "0123"}, "given", {}, (Variant("dexar", "dexar"),), ("pointing_game",))
+    other = Configuration({"lab/analytic": "0123"}, "given", {}, CONFIGURATION.variants, ("pointing_game",))
     assert "has other weights than where the run was begun" in str(outcome(other.told, other))
 
 
@@ -206,17 +216,19 @@ def test_errors_come_back_as_results(ray, monkeypatch, error, kind, text):
     assert str(found) == text
 
 
-def test_the_command_line_hands_its_engine_on_and_tells_what_killed_workers(monkeypatch, tmp_path, capsys):
+def test_the_command_line_hands_its_engine_on_and_tells_why_a_run_ended(monkeypatch, tmp_path, capsys):
     asked = {}
 
-    def evaluate(*given, **options):
-        asked.update(options)
-        raise LostWorkersError("Every worker that measured 4 (lab/llava) died.")
+    def evaluate(configuration, *_given, **options):
+        asked.update(options, fill=configuration.fill, blur=configuration.blur)
+        raise runs.FailingRunError("5 samples in a row gave nothing; the last is 4 (lab/llava).")
 
     monkeypatch.setattr(runs, "evaluate", evaluate)
     monkeypatch.setattr(cluster, "quiet", lambda: asked.update(quiet=True))
     command = ["evaluate", "--engine", "ray", "--address", "10.0.0.1:6379", "--jobs", "3", "--methods", "random"]
+    command += ["--retry-failed", "--fill", "image", "--blur", "3"]
     assert cli.main([*command, "--metrics", "deletion", "--out", str(tmp_path)]) == 1
     assert asked["quiet"]
     assert (asked["engine"], asked["address"], asked["workers"]) == ("ray", "10.0.0.1:6379", 3)
+    assert (asked["retry_failed"], asked["fill"], asked["blur"]) == (True, "image", 3.0)
     assert "4 (lab/llava)" in capsys.readouterr().err

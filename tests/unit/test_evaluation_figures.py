@@ -12,15 +12,17 @@ from PIL import Image
 import dexar_widgets as dx
 from dexar_widgets import cli
 from dexar_widgets.evaluation import data
-from dexar_widgets.evaluation.figures import FIGURES, corrupted, repeats
-from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, says_once
+from dexar_widgets.evaluation.figures import FIGURES, clutter, corrupted, failures, repeats
+from dexar_widgets.evaluation.figures.choosing import among, answered, first_scenes, only, samples_of, says_once
 from dexar_widgets.evaluation.figures.drawing import laid_out, png, svg, wrapped
 from dexar_widgets.evaluation.figures.pictures import open_pictures
 from dexar_widgets.evaluation.figures.plates import Figure, Plate, Row
 from dexar_widgets.evaluation.figures.views import BOTH, PAPER, RELEASED, mapped, pictured, shared, views_of
 from dexar_widgets.evaluation.figures.writing import write
 from dexar_widgets.evaluation.reproductions import REPRODUCIBLE, Request
+from dexar_widgets.evaluation.samples import Given, Sample
 from dexar_widgets.lab import crowd, scene, story
+from dexar_widgets.lab.stories import STORIES
 from dexar_widgets.registers import outliers_of
 from dexar_widgets.types import Grid, HeatMap
 
@@ -177,7 +179,7 @@ def test_outlines_are_drawn_inside_the_region_and_rings_around_each_of_its_parts
 def test_a_data_set_that_a_figure_cannot_show_is_refused_with_those_it_can(name, tmp_path):
     with pytest.raises(ValueError, match=f"{name} does not read 'voc_qa'; it reads .*voc"):
         FIGURES[name].carry_out(Request(out=tmp_path, roots={"voc_qa": tmp_path}))
-    with pytest.raises(ValueError, match="leave --jobs out"):
+    with pytest.raises(ValueError, match="leave --jobs, --shard and --engine out"):
         FIGURES[name].carry_out(Request(out=tmp_path, jobs=2))
     assert not [*tmp_path.iterdir()]
 
@@ -231,6 +233,47 @@ def test_the_first_scenes_that_fit_are_taken_and_the_next_seed_is_told():
     assert asked == ["40", "41", "42", "43"]
     assert seed == 44
     assert first_scenes(40, lambda _: False, 1, most=3, objects=1) == ([], 43)
+
+
+def test_samples_that_are_looked_at_are_told_as_many_as_there_are(tmp_path):
+    black = np.zeros((4, 4, 3), np.uint8)
+    few, many = (data_of(black, count, name) for count, name in ((3, "few"), (7, "many")))
+    assert among({"few": few, "many": many}, 5) == "the first 3 of 3 in few and the first 5 of 7 in many"
+    asked = []
+    found = samples_of({"few": few, "many": many}, 9, [], lambda one: bool(asked.append(one.id)) or True, most=5)
+    assert len(found) == len(asked) == 3 + 5
+    assert [one.id for one in samples_of({"many": many}, 2, [], lambda one: int(one.id) > 3, most=5)] == ["4"]
+
+
+def data_of(image, count, name):
+    return Given([Sample(str(number), image) for number in range(count)], name)
+
+
+def test_fewer_scenes_than_wanted_are_shown_and_told(monkeypatch):
+    assert only(1, 2, 40) == " Below seed 40 there are only 1."
+    assert not only(2, 2, 40)
+    vlm = dx.load("lab/llava")
+    monkeypatch.setattr(repeats, "_SEEDS", 3)
+    cases, note = repeats._cats(vlm, 50)
+    assert 0 < len(cases) <= 3
+    assert note.endswith(f"without a mistake. Below seed 3 there are only {len(cases)}.")
+    monkeypatch.setattr(repeats, "own_answer", lambda *_: "Nothing.")
+    with pytest.raises(ValueError, match="tells none of 3 scenes"):
+        repeats._cats(vlm, 50)
+
+
+def test_a_story_that_no_model_tells_is_told_and_its_plate_left_out(monkeypatch):
+    told = []
+    monkeypatch.setattr(clutter, "_SEEDS", 2)
+    monkeypatch.setattr(clutter, "own_answer", lambda *_: "Nothing.")
+    assert not [*clutter._group(dx.load("lab/llava"), told)]
+    assert told == ["lab/llava says “They are old things.” of none of the first 2 scenes of the story “old things”."]
+
+
+def test_a_story_that_is_shown_though_not_every_model_tells_it_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(failures, "_SEEDS", 0)
+    (note,) = failures._stories(Request(out=tmp_path, models=("lab/llava",), limit=1)).notes
+    assert note.endswith(f" There is none below 0 of {next(iter(STORIES))}: what is shown is seed 0.")
 
 
 def test_a_word_is_said_once_where_it_stands_alone():
@@ -452,11 +495,11 @@ def voc(root, *scenes):
             "figure7",
             [lambda: scene(1, objects=["red cat", "blue dog"]),
              lambda: scene(0, objects=["red cat", "blue dog", "green car", "white suitcase"])],
-            "lab/llava, scene1",
+            "Chosen: the first, among the first 2 of 2 in voc (of PascalVOC",
         ),
         ("figure8", [lambda: scene(0, objects=["gray cat", "orange cat"])], "“own” is left out"),
         ("figure9", [lambda: scene(1, objects=["red cat"])], "the first samples of each data set"),
-        ("figure10", [lambda: scene(1, objects=["red cat"])], "has no such patch on any of the first"),
+        ("figure10", [lambda: scene(1, objects=["red cat"])], "has no such patch on any among the first 1 of 1 in voc"),
     ],
 )  # fmt: skip
 def test_a_figure_is_made_of_ones_own_data(name, scenes, says, tmp_path):
@@ -466,7 +509,7 @@ def test_a_figure_is_made_of_ones_own_data(name, scenes, says, tmp_path):
     page = made.files["html"].read_text()
     assert says in page
     assert "scene" in page
-    assert ("Not shown, for want of such a sample: “boat” by lab/llava" in page) == (name == "figure6")
+    assert ("Not shown, since none of these is such a sample: “boat” by lab/llava" in page) == (name == "figure6")
 
 
 @pytest.mark.slow

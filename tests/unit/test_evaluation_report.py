@@ -73,6 +73,7 @@ def test_tables_that_were_not_measured_are_named_with_what_measures_them(tmp_pat
 def test_skips_and_broken_units_are_told(tmp_path):
     scores = [
         *rows({"dexar": 0.4, "random": 0.1}),
+        *(score(n, "random", 0.1) for n in (50, 51)),
         score(50, "dexar", None),
         lost(51, "dexar", "broken", "no such file"),
     ]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dexar_widgets.evaluation.configuration import Configuration, Variant
+from dexar_widgets.evaluation.engines import Task
 from dexar_widgets.evaluation.samples import Given, Sample
 from dexar_widgets.evaluation.spending import STAGES, estimated, spent
 from tests.unit.evaluated import COSTS
@@ -49,7 +50,7 @@ def test_models_are_apart_and_older_results_tell_nothing():
 
 
 def left(tasks, measured=None):
-    return estimated(CONFIGURATION, DATA, tasks, measured, probe=0)
+    return estimated(CONFIGURATION, DATA, [Task(*of, ("dexar",)) for of in tasks], measured, probe=0)
 
 
 def test_what_is_left_is_told_by_images_of_its_model_and_the_check_where_it_is_due():

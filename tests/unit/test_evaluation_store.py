@@ -4,12 +4,15 @@ import json
 import math
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from dexar_widgets.evaluation import configuration
 from dexar_widgets.evaluation.configuration import Configuration, Variant, identity, variants_of
+from dexar_widgets.evaluation.samples import Given
 from dexar_widgets.evaluation.store import Store
 
 CONFIGURATION = Configuration(
@@ -76,7 +79,7 @@ def test_a_part_that_was_cut_short_is_as_if_it_were_not_there(tmp_path):
     lost = set(pq.read_table(first).column("unit").to_pylist())
     first.write_bytes(first.read_bytes()[:200])
     (tmp_path / "parts" / ".x.parquet.1f.part").write_bytes(second.read_bytes()[:50])  # killed while it was written
-    assert store.done() == {one["unit"] for one in RECORDS} - lost
+    assert store.states().keys() == {one["unit"] for one in RECORDS} - lost
     joined = store.join()
     assert joined.damaged == (first.name,)
     assert joined.units == 10 - len(lost)
@@ -84,18 +87,37 @@ def test_a_part_that_was_cut_short_is_as_if_it_were_not_there(tmp_path):
     assert store.join().units == 10
 
 
-def test_a_unit_that_failed_is_tried_again_and_a_result_wins(tmp_path):
+def test_a_result_wins_over_a_reason_a_lasting_reason_over_a_passing_one_and_the_last_over_the_first(tmp_path):
     store = Store(tmp_path, CONFIGURATION)
-    store.add([record("0", "dexar", status="broken"), record("1", "dexar")])
-    assert store.done() == {record("1", "dexar")["unit"]}
-    assert store.join().broken == 1
-    table = pd.read_parquet(tmp_path / "results.parquet").set_index("sample")
-    assert table.loc["0", "status"] == "broken"
-    assert table.loc["0", "reason"] == "it is broken"
-    store.add([record("0", "dexar")])
-    store.add([record("0", "dexar", status="broken")])
-    joined = store.join()
-    assert (joined.units, joined.broken) == (2, 0)
+    unit = record("0", "dexar")["unit"]
+
+    def after(status, reason="it is broken", **more):
+        store.add([record("0", "dexar", status=status, **more) | {"reason": reason}])
+        joined = store.join()
+        (row,) = pd.read_parquet(tmp_path / "results.parquet").to_dict("records")
+        assert (joined.units, joined.broken) == (1, int(row["status"] != "ok"))
+        assert len(pd.read_parquet(tmp_path / "costs.parquet")) == 1
+        return store.states()[unit], row["status"], row["reason"]
+
+    assert after("lost", "no memory") == ("lost", "lost", "no memory")
+    assert after("failed", "NaN") == ("failed", "failed", "NaN")
+    assert after("lost", "no memory") == ("failed", "failed", "NaN")
+    assert after("broken", "cut short") == ("broken", "broken", "cut short")
+    assert after("ok", "") == ("ok", "ok", "")
+    assert after("failed") == ("ok", "ok", "")
+    store.add([record("1", "one", status="broken"), record("1", "dexar")])
+    table = pd.read_parquet(store.join().tables["results"]).set_index(["sample", "variant"])
+    assert table["status"].to_dict() == {("0", "dexar"): "ok", ("1", "one"): "broken", ("1", "dexar"): "ok"}
+    assert math.isnan(table.loc[("1", "one"), "value"])
+    assert pd.isna(table.loc[("1", "one"), "metric"])
+
+
+def test_a_folder_without_parts_has_tables_without_rows(tmp_path):
+    store = Store(tmp_path, CONFIGURATION)
+    assert store.states() == {}
+    assert len(store.costs()) == 0
+    assert store.join().units == 0
+    assert "value" in pd.read_parquet(tmp_path / "results.parquet").columns
 
 
 @pytest.mark.parametrize(
@@ -108,7 +130,7 @@ def test_another_configuration_is_refused_by_name(tmp_path, change):
     Store(tmp_path, CONFIGURATION).add(RECORDS)
     with pytest.raises(ValueError, match=f"other {next(iter(change))}"):
         Store(tmp_path, replace(CONFIGURATION, **change))
-    assert Store(tmp_path, replace(CONFIGURATION)).done() == {one["unit"] for one in RECORDS}
+    assert Store(tmp_path, replace(CONFIGURATION)).states().keys() == {one["unit"] for one in RECORDS}
 
 
 def test_other_versions_are_another_configuration(tmp_path):
@@ -141,7 +163,7 @@ def test_a_full_disk_loses_nothing_already_written(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         store.add(RECORDS[4:])
     monkeypatch.undo()
-    assert len(store.done()) == 4
+    assert len(store.states()) == 4
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".parquet"]
 
 
@@ -152,22 +174,96 @@ def test_the_same_unit_has_the_same_id_wherever_it_is_made():
     assert len(ids) == 5
 
 
+def test_the_kind_of_a_device_counts_and_not_its_number(tmp_path):
+    one = replace(CONFIGURATION, device="cuda:1")
+    assert one.fingerprint == replace(CONFIGURATION, device="cuda").fingerprint
+    Store(tmp_path, one)
+    with pytest.raises(ValueError, match="other device"):
+        Store(tmp_path, replace(CONFIGURATION, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("models", "cuda", "asked", "device"),
+    [
+        (["lab/analytic"], True, None, "cpu"), (["lab/analytic", "some/model"], True, None, "cuda"),
+        (["some/model"], False, None, "cpu"), (["some/model"], False, "cuda:1", "cuda:1"),
+    ],
+)  # fmt: skip
+def test_a_configuration_says_where_it_runs(monkeypatch, models, cuda, asked, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr(configuration, "_commit", lambda name, revision: f"{revision} of {name}")
+    found = configuration.configuration_of(Given([]), models, CONFIGURATION.variants, ("iou",), device=asked)
+    assert found.device == device
+    assert found.told["device"] == device.partition(":")[0]
+    assert found.models == {model: {"some/model": "some/model@main of some/model"}.get(model, "made in code")
+                            for model in models}  # fmt: skip
+    assert [found.commit(model) for model in models] == [
+        {"some/model": "main of some/model"}.get(model) for model in models
+    ]
+
+
+def folder_of(place, weights):
+    """A model's folder, as complete as it must be to be told apart."""
+    place.mkdir()
+    for name in ("config.json", "processor_config.json", "tokenizer.json"):
+        (place / name).write_text("{}")
+    (place / "model.safetensors").write_bytes(weights)
+    return str(place)
+
+
 def test_a_model_is_what_its_weights_are(tmp_path):
     assert identity("lab/llava") != identity("lab/paligemma")
     assert identity("lab/analytic") == "made in code"
-    assert identity("some/model", "abc") == "some/model@abc"
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes((8).to_bytes(8, "little") + b"{      }" + b"\0" * 50)
-    assert identity(str(tmp_path / "a")) == identity(str(tmp_path / "b"))
-    (tmp_path / "b" / "model.safetensors").write_bytes((8).to_bytes(8, "little") + b"{      }" + b"\1" * 50)
-    assert identity(str(tmp_path / "a")) != identity(str(tmp_path / "b"))
+    with pytest.raises(ValueError, match="no embedded model 'lab/nothing'"):
+        identity("lab/nothing")
+    one = folder_of(tmp_path / "a", bytes(5000))
+    assert identity(one) == identity(folder_of(tmp_path / "b", bytes(5000)))
+    assert identity(one) != identity(folder_of(tmp_path / "c", bytes(4999) + b"1"))  # the last byte
+    (tmp_path / "b" / "README.md").write_text("trained on Monday")
+    assert identity(one) == identity(str(tmp_path / "b"))
+    (tmp_path / "b" / "config.json").write_text("{ }")
+    assert identity(one) != identity(str(tmp_path / "b"))
+
+
+def test_of_a_large_file_evenly_spread_slices_are_seen(tmp_path):
+    size = 512 * 2**20  # sparse: 512 slices of 64 KiB, one in each MiB
+    found = {identity(folder_of(tmp_path / "zeros", b""))}
+    for name, place in (("begin", 3), ("middle", 200 * 2**20 + 2**16 - 1), ("end", size - 2**20), ("none", 2**20 - 1)):
+        folder = folder_of(tmp_path / name, b"")
+        with (tmp_path / name / "model.safetensors").open("r+b") as file:
+            file.truncate(size)
+            file.seek(place)
+            file.write(b"1")
+        found.add(identity(folder))
+    assert len(found) == 5  # "none" lies between two slices: as if it were not there, but for the size
+
+
+def test_a_model_of_the_hub_is_its_commit(tmp_path, monkeypatch):
+    commit = "c" * 40
+    place = tmp_path / "models--some--model"
+    (place / "snapshots" / commit).mkdir(parents=True)
+    (place / "snapshots" / commit / "config.json").write_text("{}")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
+
+    def nobody():
+        raise AssertionError("the cache has it")
+
+    monkeypatch.setattr(configuration, "hub_is_reachable", nobody)
+    assert identity("some/model") == identity("some/model", commit) == f"some/model@{commit}"
+    monkeypatch.setattr(configuration, "hub_is_reachable", lambda: False)
+    assert identity("other/model") == "other/model@main"
+    monkeypatch.setattr(configuration, "hub_is_reachable", lambda: True)
+    monkeypatch.setattr("huggingface_hub.model_info", lambda name, revision: SimpleNamespace(sha=f"{revision} now"))
+    assert identity("other/model") == "other/model@main now"
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         ({"levels": 1}, "levels is 1"),
+        ({"blur": -1}, "blur is -1"),
         ({"fill": "pink"}, "fill is 'pink'; expected one of imagenet"),
         ({"models": {}}, "needs a model"),
         ({"metrics": ("beauty",)}, "No metric named 'beauty'"),

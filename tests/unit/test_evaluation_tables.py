@@ -8,13 +8,14 @@ import pytest
 
 from dexar_widgets.attributions import options_of
 from dexar_widgets.evaluation import results
-from dexar_widgets.evaluation.comparison import comparison, measured_rows, orders, same_setting
+from dexar_widgets.evaluation.comparison import comparison, left_out, measured_rows, orders, same_setting
 from dexar_widgets.evaluation.gathered import Gathered
 from dexar_widgets.evaluation.presets import PRESETS
 from dexar_widgets.evaluation.published import family_of, published
+from dexar_widgets.evaluation.ranks import agreement, kendall, signed_rank
 from dexar_widgets.evaluation.readings import Reading, cases_of, meaning_of, readings_in
 from dexar_widgets.evaluation.samples import EVERY, Given, Sample
-from dexar_widgets.evaluation.tables import agreement, costs_of, kendall, summary
+from dexar_widgets.evaluation.tables import costs_of, summary
 from tests.unit.evaluated import frame, lost, score, write
 
 IOU = Reading("iou")
@@ -89,13 +90,86 @@ def test_differences_are_of_the_cases_that_both_have_and_know_what_is_better():
     assert (attention["pairs"], attention["less_reference"]) == (12, pytest.approx((0.2 + 11 * 0.1) / 12))
     assert attention["paired"] == pytest.approx((0.7 + 11 * 0.6) / 12)  # without the case that dexar has not
     assert (attention["beside_reference"], attention["beside_chance"]) == ("better", "better")
-    assert attention["p"] == pytest.approx(2 * 2 / 2001)  # the least of a bootstrap, for two comparisons
+    assert attention["p"] == pytest.approx(2 * 2 / 10_001)  # the least of a bootstrap, for two comparisons
     random = row(frame(*scores), "random")
-    assert (random["beside_reference"], random["beside_chance"]) == ("worse", "level")
+    assert (random["beside_reference"], random["beside_chance"]) == ("worse", "")
     assert row(frame(*scores), "dexar")["beside_reference"] == ""
     lower = [one | {"metric": "mse"} for one in scores]
     assert row(frame(*lower), "attention", Reading("mse"))["beside_reference"] == "worse"
     assert row(frame(*scores), "random", uncompared=["random"])["beside_reference"] == ""
+
+
+def asked_about(images, questions, value_of, variant="dexar", **more):
+    """So many questions about each image, all with the image's own value."""
+    return [
+        score(f"{image}-{question}", variant, value_of(image), facts=json.dumps({"image": str(image)}), **more)
+        for image in range(images) for question in range(questions)
+    ]  # fmt: skip
+
+
+def test_questions_about_one_image_make_nothing_surer_than_one_of_them():
+    values = np.random.default_rng(0).normal(size=(2, 12))
+    found = {}
+    for questions in (1, 5):
+        scores = asked_about(12, questions, lambda image: values[0, image], "dexar", metric="mystery")
+        scores += asked_about(12, questions, lambda image: values[1, image] + 1, "attention", metric="mystery")
+        found[questions] = row(frame(*scores), "attention", Reading("mystery"))
+    one, five = found[1], found[5]
+    assert (five["n"], five["samples"], five["clusters"], one["clusters"]) == (60, 60, 12, 12)
+    for name in ("low", "high", "less_reference_low", "less_reference_high", "p", "wilcoxon"):
+        assert five[name] == pytest.approx(one[name]), name
+    apart = frame(*(score(n, "dexar", values[0, n % 12], metric="mystery") for n in range(60)))  # of 60 images
+    alone = row(apart, "dexar", Reading("mystery"))
+    dexar = row(
+        frame(*asked_about(12, 5, lambda image: values[0, image], metric="mystery")), "dexar", Reading("mystery")
+    )
+    assert alone["high"] - alone["low"] < 0.6 * (dexar["high"] - dexar["low"])
+
+
+def test_many_questions_about_few_images_are_not_judged():
+    scores = [*asked_about(9, 5, lambda _: 0.5), *asked_about(9, 5, lambda _: 0.1, "random")]
+    assert row(frame(*scores), "random")["beside_reference"] == "few"
+
+
+def test_a_floor_is_told_and_noise_is_what_maps_are_tested_against():
+    scores = [score(n, name, value, chance=0.1) for name, value in (("dexar", 0.3), ("random", 0.3)) for n in range(12)]
+    dexar = row(frame(*scores), "dexar")
+    assert (dexar["floor"], dexar["chance"], dexar["chance_from"]) == (pytest.approx(0.1), pytest.approx(0.3), "random")
+    assert (dexar["beside_chance"], dexar["less_chance"]) == ("level", 0)  # though all are far above the floor
+    alone = row(frame(*scores[:12]), "dexar")
+    assert (alone["beside_chance"], alone["chance_from"], alone["floor"]) == ("", "", pytest.approx(0.1))
+    energy = row(frame(*(one | {"metric": "energy_pointing_game"} for one in scores)), "random",
+                 Reading("energy_pointing_game"))  # fmt: skip
+    assert (energy["chance"], energy["chance_from"], energy["beside_chance"]) == (pytest.approx(0.1), "known", "better")
+    assert np.isnan(energy["floor"])
+
+
+def test_an_infinite_ratio_is_a_share_of_one_and_no_pair_is_lost():
+    scores = [score(n, "dexar", 3.0, metric="snr", chance=1.0) for n in range(12)]
+    scores += [score(n, "attention", 1.0, metric="snr", chance=1.0) for n in range(6)]
+    scores += [score(n, "attention", None, metric="snr", status="overflow", chance=1.0) for n in range(6, 12)]
+    one = row(frame(*scores), "attention", Reading("snr"))
+    assert (one["pairs"], one["form"], one["mean"], one["n"]) == (12, "as shares", 1.0, 6)
+    assert one["less_reference"] == pytest.approx((0.5 + 1) / 2 - 0.75)  # 0: of the six with a number it would lose all
+    assert one["beside_reference"] == "level"
+    assert (one["paired"], one["less_chance"]) == (pytest.approx(0.75), pytest.approx(0.25))
+    decibel = [one | {"parts": json.dumps({"decibel": 10 * np.log10(3)})} for one in scores]
+    assert row(frame(*decibel), "attention", Reading("snr", "decibel"))["pairs"] == 12
+    assert row(frame(*(one | {"metric": "iou"} for one in scores)), "attention")["pairs"] == 6
+
+
+def test_a_signed_rank_is_what_all_signs_give():
+    apart = np.array([0.3, -0.1, 0.5, 0.7, -0.2, 0.9, 1.1, 0.4, 0.6, 0.8, -0.45, 1.3])
+    order = np.argsort(np.argsort(abs(apart))) + 1
+    seen = order[apart > 0].sum()
+    sums = np.array([(order * signs).sum() for signs in np.ndindex(*[2] * 12)])
+    exact = min(1, 2 * min((sums >= seen).mean(), (sums <= seen).mean()))
+    assert signed_rank(apart, np.arange(12)) == pytest.approx(exact, abs=0.005)  # of twelve, by the normal curve
+    assert signed_rank(np.repeat(apart, 5), np.repeat(np.arange(12), 5)) == pytest.approx(
+        signed_rank(apart, np.arange(12))
+    )
+    assert signed_rank(np.array([0.0, np.nan, 1.0, -1.0]), np.arange(4)) == 1
+    assert np.isnan(signed_rank(np.zeros(3), np.arange(3)))
 
 
 def test_few_samples_are_not_judged():
@@ -143,7 +217,8 @@ def test_orders_by_hand():
 def test_costs_are_means_of_an_explanation():
     costs = pd.DataFrame(
         [{"model": "m", "data": "d", "variant": "v", "seconds_answer": 1.0, "seconds_shared": 2.0, "seconds_own": own,
-          "seconds_curves": 9.0, "forwards": 4, "backwards": 1, "peak_bytes": 5} for own in (1.0, 3.0, np.nan)]
+          "seconds_curves": 9.0, "forwards": 4, "backwards": 1, "peak_bytes": 5, "sample": str(own), "facts": "{}"}
+         for own in (1.0, 3.0, np.nan)]
     )  # fmt: skip
     (one,) = costs_of(costs).to_dict("records")
     assert (one["n"], one["seconds"], one["seconds_curves"], one["peak_bytes"]) == (2, 5.0, 9.0, 5.0)
@@ -198,7 +273,8 @@ def test_a_table_holds_our_numbers_beside_the_papers(tmp_path):
     assert cells.loc[("DEX-AR", "IoU ↑, %"), ["mean", "published", "n"]].tolist() == [pytest.approx(40), 36.34, 12]
     attention = cells.loc[("Attention", "IoU ↑, %")]
     assert (attention["mean"], attention["beside_reference"]) == (pytest.approx(50), "better")
-    assert attention["chance"] == pytest.approx(10)
+    assert attention["floor"] == pytest.approx(10)
+    assert np.isnan(attention["chance"])
     assert cells.loc[("tam (not in the paper)", "IoU ↑, %"), "mean"] == pytest.approx(20)
     assert np.isnan(cells.loc[("GradCAM", "IoU ↑, %"), "mean"])
     assert cells.loc[("GradCAM", "IoU ↑, %"), "published"] == 28.9
@@ -208,6 +284,21 @@ def test_a_table_holds_our_numbers_beside_the_papers(tmp_path):
     assert comparison(PRESETS["table2"], found, lab=False).empty
 
 
+def test_models_that_were_measured_in_different_ways_stand_in_one_table_all_the_same(tmp_path):
+    one = write(tmp_path / "one", *(score(n, "dexar", 0.4, model="lab/llava") for n in range(3)))
+    other = write(
+        tmp_path / "two", *(score(n, "dexar", 0.3, model="lab/paligemma") for n in range(3)), dtype="bfloat16"
+    )
+    found = results.read([one, other])
+    assert len(found.told) == 2
+    table = comparison(PRESETS["table2"], found, lab=True)
+    cells = table[(table["row"] == "DEX-AR") & (table["column"] == "IoU ↑, %")].set_index("model")["mean"]
+    assert cells.to_dict() == {"lab/llava": pytest.approx(40), "lab/paligemma": pytest.approx(30)}
+    assert not list(left_out(PRESETS["table2"], table, found, lab=True))
+    released = comparison(PRESETS["table1"], results.read([one]), lab=True)
+    assert "DEX-AR, released" not in set(released[released["model"] == "lab/paligemma"]["row"])
+
+
 def test_settings_of_one_method_do_not_stand_in_each_others_rows(tmp_path):
     rows = [score(n, "dexar", 3, metric="snr") for n in range(3)]
     rows += [score(n, "dexar blunt", 2, metric="snr", options='{"head_filter": "avg"}') for n in range(3)]
@@ -215,6 +306,37 @@ def test_settings_of_one_method_do_not_stand_in_each_others_rows(tmp_path):
     table = comparison(PRESETS["table3"], results.read([write(tmp_path, *rows)]), lab=True)
     means = table[table["column"] == "SNR ↑"].set_index("row")["mean"].dropna().to_dict()
     assert means == {"max": 3.0, "avg": 2.0}
+
+
+def test_what_stands_in_no_row_of_a_table_is_told(tmp_path):
+    blunt, sharp = '{"head_filter": "avg"}', '{"head_filter": 0.15}'
+    rows = [score(n, "dexar", 3, metric="snr") for n in range(3)]
+    for name, options in (("dexar again", "{}"), ("dexar blunt", blunt), ("dexar sharp", sharp)):
+        rows += [score(n, name, 2, metric="snr", options=options) for n in range(3)]
+    rows += [score(n, "attention", 1, metric="snr") for n in range(3)]
+    other = write(tmp_path / "other", score(1, "dexar", 3, metric="snr"), levels=4)
+    found = results.read([write(tmp_path / "one", *rows), other])
+    table = comparison(PRESETS["table3"], found, lab=True)
+    means = table[table["column"] == "SNR ↑"].set_index("row")["mean"].dropna().to_dict()
+    further = {f"dexar {name} (not in the paper)": 2.0 for name in ("again", "sharp")}
+    assert means == {"max": 3.0, "avg": 2.0} | further  # another setting of the same method has a row
+    told = list(left_out(PRESETS["table3"], table, found, lab=True))
+    assert told == [
+        "Measured in another way, and not in this table: lab [other]; see every number.",
+        "Also measured on these data, and in no row of this table: attention; see every number.",
+    ]
+    assert not list(left_out(PRESETS["table2"], comparison(PRESETS["table2"], found, lab=True), found, lab=False))
+
+
+def test_a_unit_that_was_asked_for_and_is_not_there_counts_as_unmeasured(tmp_path):
+    first = write(tmp_path / "a", *(score(n, name, 0.5) for n in range(3) for name in ("dexar", "tam")))
+    for name in ("results", "units", "costs"):
+        table = pd.read_parquet(first / f"{name}.parquet")
+        table[(table["variant"] != "tam") | (table["sample"] != "2")].to_parquet(first / f"{name}.parquet")
+    one = row(results.read([first]).scores, "tam")
+    assert (one["n"], one["skipped"], one["reasons"], one["pessimistic"]) == (2, 1, "1 unmeasured", 0.5)
+    slow = write(tmp_path / "b", *(score(n, "rise", 0.5) for n in range(2)))  # of a folder of fewer samples
+    assert row(results.read([first, slow]).scores, "rise")["skipped"] == 0
 
 
 def test_defaults_that_are_spelt_out_are_the_same_setting():

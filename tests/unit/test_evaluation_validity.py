@@ -1,5 +1,7 @@
 """Which perturbation metrics can be believed, on tables whose verdict is known."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -74,20 +76,46 @@ def test_the_order_of_the_methods_is_held_against_causal_agreement(tmp_path):
     levels = {**RIGHT, "attention": 2.5, "rollout": 1.0}
     agreeing = {"dexar": 0.5, "attention": 0.6, "rollout": 0.4, "random": 0.1, "oracle": -1.0}  # masks do not count
     one = found(tmp_path / "a", *rows("perplexity_gap", levels), *causal(agreeing))["perplexity_gap"]
-    assert (one.order.spearman, one.order.methods, one.order.samples) == (pytest.approx(1), 4, COUNT)
+    assert (one.order.spearman.value, one.order.methods, one.order.samples) == (pytest.approx(1), 4, COUNT)
+    assert (one.order.spearman.low, one.order.spearman.high) == (pytest.approx(1), pytest.approx(1))
     assert one.order.holds
     turned = {"dexar": 0.1, "attention": 0.2, "rollout": 0.3, "random": 0.4}
     scores = [*rows("perplexity_gap", levels), *causal(turned)]
     one = found(tmp_path / "b", *scores)["perplexity_gap"]
-    assert one.order.spearman == pytest.approx(1 - 6 * (4 + 4 + 1 + 9) / (4 * 15))
+    assert one.order.spearman.value == pytest.approx(1 - 6 * (4 + 4 + 1 + 9) / (4 * 15))
     assert one.order.holds is False
-    assert "does not order the methods as causal agreement does: ρ = -0.80 of 4 methods" in said(
+    assert "does not order the methods as causal agreement does: ρ = -0.800 (-0.800 to -0.800) of 4 methods" in said(
         tmp_path / "c", *scores
     )
     few = found(tmp_path / "d", *rows("perplexity_gap", levels), *causal(agreeing, 4))["perplexity_gap"]
     assert (few.order.samples, few.order.holds) == (4, None)
     assert few.holds
     assert "the order of the methods is not judged" in said(tmp_path / "e", *rows("perplexity_gap", levels))
+
+
+def test_the_order_is_of_the_samples_that_all_methods_have(tmp_path):
+    levels = {**RIGHT, "attention": 2.5, "rollout": 1.0}
+    scores = rows("perplexity_gap", levels)
+    for one in scores:  # what attention was not asked for is easy for all
+        one["value"] += 100.0 if int(one["sample"]) >= 11 and one["variant"] != "rollout" else 0.0
+    agreeing = {"dexar": 0.5, "attention": 0.6, "rollout": 0.4, "random": 0.1}
+    asked = [one for one in causal(agreeing) if (one["variant"], one["sample"]) != ("attention", "11")]
+    scores = [one for one in scores if (one["variant"], one["sample"]) != ("attention", "11")]
+    order = found(tmp_path, *scores, *asked)["perplexity_gap"].order
+    assert (order.spearman.value, order.samples) == (pytest.approx(1), 11)  # means of their own would put it third
+
+
+def test_noise_about_one_image_is_as_unsure_as_its_images_are_many(tmp_path):
+    levels = {**RIGHT, "random": np.random.default_rng(0).normal(size=COUNT)}
+    alone = found(tmp_path / "a", *rows("perplexity_gap", levels))["perplexity_gap"]
+    facts = [json.dumps({"image": str(n)}) for n in range(COUNT)]
+    five = [
+        one | {"sample": f"{one['sample']}-{n}", "facts": facts[int(one["sample"])]}
+        for one in rows("perplexity_gap", levels) for n in range(5)
+    ]  # fmt: skip
+    copied = found(tmp_path / "b", *five)["perplexity_gap"]
+    assert (copied.samples, copied.clusters, copied.error) == (5 * COUNT, COUNT, pytest.approx(alone.error))
+    assert copied.steps["oracle", "random"].low == pytest.approx(alone.steps["oracle", "random"].low)
 
 
 def test_a_sample_counts_where_all_four_have_a_number(tmp_path):

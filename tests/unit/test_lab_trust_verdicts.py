@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import dexar_widgets as dx
-from dexar_widgets import statistics
+from dexar_widgets import separation
 from dexar_widgets.lab.faults import GHOST
 from dexar_widgets.lab.scenes import scene
 from dexar_widgets.lab.trust import cascade, numerics, planted, verdicts
@@ -65,7 +65,7 @@ def test_the_models_scenes_are_resampled_together():
     of_scene = np.linspace(0, 0.8, len(SCENES))
     clean, planted_ = water(0.0, of_scene), water(5.0, of_scene + 0.1)
     row = row_of(verdicts.water({"lab/llava": clean, "lab/water-boat": planted_}), "AUROC, planted")
-    apart = statistics.separation(
+    apart = separation.separation(
         np.concatenate([clean["water share"], planted_["water share"]]),
         np.repeat([False, True], len(SCENES)),
         np.arange(2 * len(SCENES)),

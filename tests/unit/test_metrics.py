@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dexar_widgets import plugins
-from dexar_widgets.metrics import Case, Curve, Effects, Score, Steps, average
+from dexar_widgets.metrics import Case, Curve, Effects, Score, Steps
 from dexar_widgets.types import Grid, HeatMap
 
 METRICS = {name: plugins.get("metrics", name) for name in plugins.names("metrics")}
@@ -132,7 +132,7 @@ def test_every_metric_has_a_number_for_a_sound_case(name):
 @pytest.mark.parametrize(("name", "change", "status"), TABLE)
 def test_what_cannot_be_judged_has_a_status_and_no_number(name, change, status):
     score = METRICS[name].measure(change(whole_case()))
-    assert (score.status, dict(score.parts), dict(score.reasons)) == (status, {}, {status: 1})
+    assert (score.status, dict(score.parts)) == (status, {})
     assert np.isnan(score.value)
 
 
@@ -171,26 +171,6 @@ def test_a_score_is_either_a_number_or_a_reason():
         Score("mine", float("nan"), True)
     with pytest.raises(ValueError, match="gave the status 'fine'"):
         Score("mine", 1.0, True, "fine")
-
-
-def test_an_average_counts_what_it_leaves_out_and_why():
-    nothing = float("nan")
-    scores = [
-        Score("mine", 1.0, True, chance=0.5, parts={"a": 1.0}),
-        Score("mine", 2.0, True, chance=0.1, parts={"a": 2.0, "b": 5.0}),
-        Score("mine", nothing, True, "zero_mass", 0.3),
-        Score("mine", nothing, True, "empty_mask"),
-        Score("mine", nothing, True, "empty_mask"),
-    ]
-    found = average(scores)
-    assert (found.value, found.status, found.n_used, found.n_skipped) == (1.5, "ok", 2, 3)
-    assert found.chance == pytest.approx(0.3)
-    assert found.parts == {"a": 1.5, "b": 5.0}
-    assert found.reasons == {"zero_mass": 1, "empty_mask": 2}
-    none = average(scores[2:])
-    assert (none.status, none.n_used, none.n_skipped) == ("empty_mask", 0, 3)
-    with pytest.raises(ValueError, match="not of \\['mine', 'other'\\]"):
-        average([scores[0], Score("other", 1.0, True)])
 
 
 @pytest.mark.parametrize(

@@ -34,3 +34,12 @@ def test_markdown_has_cells_that_cannot_end_and_names_charts():
 )
 def test_numbers_are_written_with_three_digits(value, text):
     assert number(value) == text
+
+
+def test_markdown_makes_no_link_of_what_a_name_holds():
+    text = markdown("t", [Chapter("c", ("see [x](http://a.b) and [x][1], [x]: y; lab [c] and ['iou'] stay; a\\b",))])
+    assert "[x](" not in text
+    assert "[x][" not in text
+    assert "[x]:" not in text
+    assert "see [x\\](http://a.b)" in text
+    assert "lab [c] and ['iou'] stay; a\\\\b" in text

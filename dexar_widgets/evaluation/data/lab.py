@@ -16,7 +16,7 @@ import numpy as np
 
 from dexar_widgets.evaluation.data._listed import Listed, settings_of
 from dexar_widgets.evaluation.data._options import maybe_text, one_of, whole_number
-from dexar_widgets.evaluation.samples import Dataset, Sample, Target
+from dexar_widgets.evaluation.samples import CLUSTER, Dataset, Sample, Target
 from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.language import KINDS, Kind, Turn, ask, caption
 from dexar_widgets.lab.scenes import Scene, draw, render
@@ -146,6 +146,7 @@ def _sample(id_: str, seed: int, *, options: Options) -> Sample:
         without=tuple(np.asarray(draw(scene.spec.without(index), options.size)) for index in named),
         facts={
             "seed": str(seed),
+            CLUSTER: str(seed),
             "objects": str(len(things)),
             "background": scene.spec.background.name,
             "kind": turn.kind,

@@ -11,7 +11,7 @@ from pathlib import Path
 from dexar_widgets.evaluation.data._listed import Listed, drawn, settings_of
 from dexar_widgets.evaluation.data._options import one_of, whole_number
 from dexar_widgets.evaluation.data._reading import BadFilesError, first_file, json_of, picture, rows_of
-from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
+from dexar_widgets.evaluation.samples import CLUSTER, BrokenSampleError, Dataset, Sample
 
 TITLE = "VQAv2"
 EXPECTS = (
@@ -105,5 +105,5 @@ def _sample(id_: str, row: Row, *, folder: Path, split: str) -> Sample:
         picture(folder / f"COCO_{split}_{row.image:012d}.jpg"),
         prompt=row.question,
         answer=row.answer,
-        facts={"question_type": row.question_type, "answer_type": row.answer_type, "image": str(row.image)},
+        facts={"question_type": row.question_type, "answer_type": row.answer_type, CLUSTER: str(row.image)},
     )

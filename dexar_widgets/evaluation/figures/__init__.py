@@ -12,6 +12,7 @@ from dexar_widgets.evaluation.figures import clutter, corrupted, failures, queri
 from dexar_widgets.evaluation.figures.plates import Figure
 from dexar_widgets.evaluation.figures.writing import write
 from dexar_widgets.evaluation.reproducible import Made, Request
+from dexar_widgets.evaluation.runs import Plan
 
 __all__ = ["FIGURES", "FigureOf"]
 
@@ -30,13 +31,17 @@ class FigureOf:
         stray = sorted(set(request.roots) - set(self.readers))
         if stray:
             raise ValueError(f"{self.name} does not read {stray[0]!r}; it reads {', '.join(self.readers)}.")
-        if request.jobs != 1:
-            raise ValueError(f"{self.name} is made in one process; leave --jobs out.")
+        if (request.jobs or 1, request.shard.count, request.engine) != (1, 1, "local"):
+            raise ValueError(f"{self.name} is made in one process; leave --jobs, --shard and --engine out.")
         figure = self.make(request)
         pictures = sum(1 for _ in figure.pictures)
         if not pictures:
             raise ValueError(f"There is nothing to show. {' '.join(figure.lost)}")
         return Made(write(figure, request.out), pictures, len(figure.lost))
+
+    def plan(self, request: Request, *, probe: int = 0) -> Mapping[str, Plan]:  # noqa: ARG002 (one signature)
+        """Nothing of a figure is kept."""
+        raise ValueError(f"{self.name} is made anew each time, in a few minutes on the lab; --dry-run is for tables.")
 
 
 FIGURES: Mapping[str, FigureOf] = {

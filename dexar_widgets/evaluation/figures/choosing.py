@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from dexar_widgets import engine
 from dexar_widgets.asking import ask
 from dexar_widgets.evaluation import data
 from dexar_widgets.evaluation.figures.pictures import open_pictures
+from dexar_widgets.evaluation.layouts import drawn
 from dexar_widgets.evaluation.reproducible import Request
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 from dexar_widgets.evaluation.spans import spans_of
 from dexar_widgets.vlm import VLM, load
 
-__all__ = ["answered", "first_scenes", "loaded", "loaded_lab", "own_answer", "samples_of", "says_once"]
+__all__ = ["among", "answered", "first_scenes", "loaded", "loaded_lab", "only", "opened", "own_answer", "samples_of"]
+__all__ += ["says_once"]
 
 _LOOKED_AT = 200
 """Scenes, or samples, that are looked at for one that meets a condition."""
@@ -63,22 +64,39 @@ def first_scenes(
     return found, first + most
 
 
+def only(found: int, wanted: int, below: int) -> str:
+    """A sentence where fewer scenes were found than were wanted, of all whose seeds are below a number."""
+    return f" Below seed {below} there are only {found}." if found < wanted else ""
+
+
+def opened(request: Request, readers: Mapping[str, Mapping[str, Any]]) -> dict[str, Dataset]:
+    """The request's data sets, by reader."""
+    return {
+        name: open_pictures(root) if name == "pictures" else drawn(name, root, **readers[name])
+        for name, root in request.roots.items()
+    }
+
+
+def among(datasets: Mapping[str, Dataset], most: int = _LOOKED_AT) -> str:
+    """Which samples are looked at for one that meets a condition: "the first 200 of 1449 in voc"."""
+    counts = {name: len(dataset.ids) for name, dataset in datasets.items()}
+    return " and ".join(f"the first {min(count, most)} of {count} in {name}" for name, count in counts.items())
+
+
 def samples_of(
-    request: Request,
-    readers: Mapping[str, Mapping[str, Any]],
+    datasets: Mapping[str, Dataset],
     count: int,
     lost: list[str],
     fits: Callable[[Sample], bool] = lambda _sample: True,
     *,
     most: int = _LOOKED_AT,
 ) -> list[Sample]:
-    """The first samples of each data set of the request that meet a condition; broken ones are told in ``lost``."""
+    """The first ``count`` samples of each data set that meet a condition; broken ones are told in ``lost``."""
     found: list[Sample] = []
-    for name, root in request.roots.items():
-        dataset = _opened(name, root, readers)
+    for name, dataset in datasets.items():
         before = len(found)
         for id_ in dataset.ids[:most]:
-            if len(found) - before == (request.limit or count):
+            if len(found) - before == count:
                 break
             try:
                 sample = dataset.load(id_)
@@ -88,7 +106,3 @@ def samples_of(
                 if (told := f"{name} {id_}: {error}") not in lost:
                     lost.append(told)
     return found
-
-
-def _opened(name: str, root: Path, readers: Mapping[str, Mapping[str, Any]]) -> Dataset:
-    return open_pictures(root) if name == "pictures" else data.open(name, root, **readers[name])

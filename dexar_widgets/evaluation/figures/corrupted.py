@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dexar_widgets.evaluation.corruptions import CORRUPTIONS, Corrupted
-from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, loaded, samples_of
+from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, loaded, opened, samples_of
 from dexar_widgets.evaluation.figures.plates import Figure, Picture, Plate, Row
 from dexar_widgets.evaluation.figures.views import (
     BOTH,
@@ -44,7 +44,7 @@ def make(request: Request) -> Figure:
     plates = []
     for vlm in loaded(request, ("lab/llava",)):
         if request.roots:
-            samples = samples_of(request, READERS, 1, lost)
+            samples = samples_of(opened(request, READERS), request.limit or 1, lost)
         else:
             lab = [vlm] if vlm.is_lab else []
             samples, _ = first_scenes(_FIRST, partial(answered, lab), request.limit or 1, objects=1)

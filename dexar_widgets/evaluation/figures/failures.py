@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 
 import dexar_widgets as dx
-from dexar_widgets.evaluation.figures.choosing import loaded, loaded_lab, own_answer, samples_of, says_once
-from dexar_widgets.evaluation.figures.plates import Figure, Mark, Picture, Plate, Row
-from dexar_widgets.evaluation.figures.views import (
-    BOTH,
-    Mask,
-    View,
-    mapped,
-    nats,
-    pictured,
-    shared,
-    times,
-    views_of,
+from dexar_widgets.evaluation.figures.choosing import (
+    among,
+    loaded,
+    loaded_lab,
+    opened,
+    own_answer,
+    samples_of,
+    says_once,
 )
+from dexar_widgets.evaluation.figures.plates import Figure, Mark, Picture, Plate, Row
+from dexar_widgets.evaluation.figures.views import BOTH, Mask, View, mapped, nats, pictured, shared, times, views_of
 from dexar_widgets.evaluation.layouts import LAB_MODELS
 from dexar_widgets.evaluation.reproducible import Request
-from dexar_widgets.evaluation.samples import Sample
+from dexar_widgets.evaluation.samples import Dataset, Sample
 from dexar_widgets.evaluation.spans import spans_of, steps_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures import spurious
@@ -82,8 +80,8 @@ def make(request: Request) -> Figure:
     """Figure 6: the paper's stories on each model, and two models with a fault planted; or photographs with masks."""
     title = "Figure 6 of the DEX-AR paper, made again: failures, and what interventions say of them"
     lost: list[str] = []
-    if request.roots:
-        return Figure("figure6", title, _photo_notes(), [_photographs(request, lost)], lost)
+    if datasets := opened(request, READERS):
+        return Figure("figure6", title, _photo_notes(datasets), [_photographs(request, datasets, lost)], lost)
     plates = [_stories(request)]
     if request.models is None:
         plates.append(_planted(request))
@@ -100,10 +98,10 @@ def _lab_notes() -> list[str]:
 
 
 def _stories(request: Request) -> Plate:
-    limit = request.limit or len(STORIES)
-    names = list(STORIES)[:limit]
     lab = loaded_lab(request, LAB_MODELS)
-    cases = [_story(name, lab) for name in names]
+    seeds = {name: _seed_of(name, lab) for name in list(STORIES)[: request.limit or len(STORIES)]}
+    cases = [_story(name, seed or 0) for name, seed in seeds.items()]
+    without = [name for name, seed in seeds.items() if seed is None]
     columns: list[tuple[str, list[Picture]]] = [
         ("image", [pictured(case.scene.image, case.outlines, lines=(f"“{case.word}”",)) for case in cases])
     ]
@@ -122,10 +120,11 @@ def _stories(request: Request) -> Plate:
         for place, case in enumerate(cases)
     ]
     note = (
-        f"Of each story the first seed from 0 on, of {_SEEDS}, on which every embedded model says the word by itself; "
-        "where there is none, seed 0. A model explains its own answer if that has the word once, else the scene's true "
-        "caption (“answer given”)."
+        "Of each story the first seed from 0 on on which every embedded model says the word by itself. A model "
+        "explains its own answer if that has the word once, else the scene's true caption (“answer given”)."
     )
+    if without:
+        note += f" There is none below {_SEEDS} of {', '.join(without)}: what is shown is seed 0."
     return Plate("The paper's stories", [head for head, _ in columns], rows_, [note], apart=True)
 
 
@@ -133,15 +132,25 @@ def _head(vlm: VLM, view: View) -> str:
     return f"{vlm.name}\n{view.title.removeprefix('DEX-AR, ')}"
 
 
-def _story(name: str, vlms: Sequence[VLM]) -> _Case:
-    told = STORIES[name]
-    prompt = _GROUP if told.word == _OLD else "Classify the image."
+def _seed_of(name: str, vlms: Sequence[VLM]) -> int | None:
+    """The first seed on which every model says the story's word by itself; None where there is none."""
+    word = STORIES[name].word
     seeds = (
         seed
         for seed in range(_SEEDS)
-        if all(says_once(own_answer(vlm, story(name, seed).image, prompt), told.word) for vlm in vlms)
+        if all(says_once(own_answer(vlm, story(name, seed).image, _prompt(word)), word) for vlm in vlms)
     )
-    shown = story(name, next(seeds, 0), prompt=prompt)
+    return next(seeds, None)
+
+
+def _prompt(word: str) -> str:
+    return _GROUP if word == _OLD else "Classify the image."
+
+
+def _story(name: str, seed: int) -> _Case:
+    told = STORIES[name]
+    prompt = _prompt(told.word)
+    shown = story(name, seed, prompt=prompt)
     answer = f"They are {told.word}." if prompt == _GROUP else shown.caption
     return _Case(name, shown, told.word, told.suspect, answer)
 
@@ -228,17 +237,17 @@ def _ghost(vlm: VLM, word: str, suspect: str) -> _Case:
     raise ValueError(f"{vlm.name} names no {word} on its own in {_SEEDS} scenes; are its weights the shipped ones?")
 
 
-def _photo_notes() -> list[str]:
+def _photo_notes(datasets: Mapping[str, Dataset]) -> list[str]:
     return [
-        "For each word of the paper's failures the first samples that show such an object and whose own answer, by the "
-        "model, says the word once. Under a map: its share on the object over the object's area, and the nats that the "
-        "word loses when the object's pixels are hidden, and when all others are (mean colour).",
+        f"For each word of the paper's failures the first, among {among(datasets)}, that show such an object and whose "
+        "own answer, by the model, says the word once. Under a map: its share on the object over the object's area, "
+        "and the nats that the word loses when the object's pixels are hidden, and when all others are (mean colour).",
         "Left out, since only a drawn scene allows it: objects and backgrounds that are really removed, the verdict "
         "that rests on it, and the planted faults (dexar reproduce figure6 without --data).",
     ]
 
 
-def _photographs(request: Request, lost: list[str]) -> Plate:
+def _photographs(request: Request, datasets: Mapping[str, Dataset], lost: list[str]) -> Plate:
     heads = ["image", "preset paper", "preset released"]
     rows: list[Row] = []
     absent: list[str] = []
@@ -250,13 +259,14 @@ def _photographs(request: Request, lost: list[str]) -> Plate:
                 there = any(target.name == word for target in sample.targets)
                 return there and says_once(own_answer(vlm, sample.image, sample.prompt), word)
 
-            found = samples_of(replace(request, limit=request.limit or 1), READERS, 1, lost, fits)
+            found = samples_of(datasets, request.limit or 1, lost, fits)
             rows += [row for sample in found for row in _photograph(vlm, sample, word, request.batch_size)]
             if not found:
                 absent.append(f"“{word}” by {vlm.name}")
     if not rows:
-        raise ValueError(f"No sample shows one of {', '.join(WORDS)} and is told so by a model: {' '.join(lost)}")
-    notes = [f"Not shown, for want of such a sample: {', '.join(absent)}."] if absent else []
+        words = ", ".join(WORDS)
+        raise ValueError(f"Of {among(datasets)}, none shows one of {words} and is told so by a model. {' '.join(lost)}")
+    notes = [f"Not shown, since none of these is such a sample: {', '.join(absent)}."] if absent else []
     return Plate("The paper's words on photographs", heads, rows, notes, apart=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, loaded, loaded_lab, samples_of
+from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, loaded, loaded_lab, opened, samples_of
 from dexar_widgets.evaluation.figures.plates import Figure, Picture, Plate, Row
 from dexar_widgets.evaluation.figures.views import (
     BOTH,
@@ -106,7 +106,7 @@ def models(request: Request) -> Figure:
 
 def _samples(request: Request, vlms: Sequence[VLM], count: int, lost: list[str]) -> list[Sample]:
     if request.roots:
-        return samples_of(request, READERS, min(count, 4), lost)
+        return samples_of(opened(request, READERS), request.limit or min(count, 4), lost)
     found: list[Sample] = []
     seed = _FIRST
     for place in range(request.limit or count):

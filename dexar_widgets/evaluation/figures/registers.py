@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 
 from dexar_widgets import perturb
-from dexar_widgets.evaluation.figures.choosing import answered, first_scenes, loaded, loaded_lab, samples_of
+from dexar_widgets.evaluation.figures.choosing import (
+    among,
+    answered,
+    first_scenes,
+    loaded,
+    loaded_lab,
+    opened,
+    samples_of,
+)
 from dexar_widgets.evaluation.figures.plates import Figure, Picture, Plate, Row
 from dexar_widgets.evaluation.figures.queries import READERS
 from dexar_widgets.evaluation.figures.views import (
@@ -71,19 +79,21 @@ def _samples(request: Request, lost: list[str]) -> tuple[list[Sample], str]:
         return outliers(explained(first, sample, patch_norm=True)) is not None
 
     where = f"on which {first.name} has such a patch"
-    without = f"{first.name} has no such patch on any of the first {_LOOKED_AT}"
+    count = request.limit or 2
     if request.roots:
-        found = samples_of(request, READERS, 2, lost, fits, most=_LOOKED_AT)
-        if found:
-            return found, f"the first samples of each data set, of {_LOOKED_AT}, {where}"
-        return samples_of(request, READERS, 2, lost), f"the first samples of each data set; {without}"
-    lab, count = loaded_lab(request, _MODELS), request.limit or 2
+        datasets = opened(request, READERS)
+        looked_at = among(datasets, _LOOKED_AT)
+        if found := samples_of(datasets, count, lost, fits, most=_LOOKED_AT):
+            return found, f"the first, among {looked_at}, {where}"
+        told = f"the first samples of each data set; {first.name} has no such patch on any among {looked_at}"
+        return samples_of(datasets, count, lost), told
+    lab = loaded_lab(request, _MODELS)
     told = f"the first scenes of one object, by seed from {_FIRST:,} on, that every embedded model answers rightly"
     found, seed = first_scenes(_FIRST, lambda one: answered(lab, one) and fits(one), count, objects=1, most=_LOOKED_AT)
     if found:
         return found, f"{told}, and {where}: {seed - _FIRST - len(found)} scenes were passed over"
     found, _ = first_scenes(_FIRST, lambda one: answered(lab, one), count, objects=1)
-    return found, f"{told}; {without}"
+    return found, f"{told}; on none of those among the first {_LOOKED_AT} has {first.name} such a patch"
 
 
 def outliers(e: Explanation) -> Mask | None:

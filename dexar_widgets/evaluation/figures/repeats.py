@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 import dexar_widgets as dx
-from dexar_widgets.evaluation.figures.choosing import loaded, own_answer, samples_of
+from dexar_widgets.evaluation.figures.choosing import among, loaded, only, opened, own_answer, samples_of
 from dexar_widgets.evaluation.figures.plates import Figure, Picture, Plate, Row
 from dexar_widgets.evaluation.figures.views import BOTH, Mask, View, mapped, pictured, shared, times, views_of
 from dexar_widgets.evaluation.reproducible import Request
-from dexar_widgets.evaluation.samples import Sample
+from dexar_widgets.evaluation.samples import Dataset, Sample
 from dexar_widgets.evaluation.spans import spans_of, steps_of
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.lab.scenes import scene
@@ -46,13 +46,17 @@ def make(request: Request) -> Figure:
     title = "Figure 8 of the DEX-AR paper, made again: a word said twice"
     lost: list[str] = []
     plates = []
+    datasets = opened(request, READERS)
     for vlm in loaded(request, ("lab/llava",)):
         request.tell(0, 1, vlm.name)
-        cases = _photographs(vlm, request, lost) if request.roots else _cats(vlm, request.limit or 2)
+        if datasets:
+            cases, note = _photographs(vlm, datasets, request.limit or 1, lost), ""
+        else:
+            cases, note = _cats(vlm, request.limit or 2)
         if cases:
-            plates.append(_plate(vlm, cases))
+            plates.append(_plate(vlm, cases, note))
     if not plates:
-        raise ValueError(f"No answer has the name of a class twice. {' '.join(lost)}")
+        raise ValueError(f"Of {among(datasets)}, no answer has the name of a class twice. {' '.join(lost)}")
     notes = [
         "“alike” is the correlation (Pearson) of the maps of both occurrences: 1 where they cannot be told apart. "
         "“own”: of what the map has on both objects, each over its area, the share on the one which is meant: 50 % "
@@ -60,16 +64,16 @@ def make(request: Request) -> Figure:
         "TAM before its corrections is the activation of one word at the image's last states, the same wherever the "
         "word stands; its causal step, which subtracts what earlier words explain, and its filter come after.",
     ]
-    if request.roots:
+    if datasets:
         notes.append(
-            "Chosen: the first samples whose own answer has the name of a class in them at least twice. Masks are "
-            "there of classes, so which object is meant is not known, and “own” is left out."
+            f"Chosen: the first, among {among(datasets)}, whose own answer has the name of a class in them at least "
+            "twice. Masks are there of classes, so which object is meant is not known, and “own” is left out."
         )
     return Figure("figure8", title, notes, plates, lost)
 
 
-def _cats(vlm: VLM, count: int) -> list[_Case]:
-    """Scenes with both cats that the model tells without a mistake."""
+def _cats(vlm: VLM, count: int) -> tuple[list[_Case], str]:
+    """Scenes with both cats that the model tells without a mistake, and how they were found; others are told them."""
     found: list[_Case] = []
     for seed in range(_SEEDS):
         shown = scene(seed, objects=list(_PAIR))
@@ -81,17 +85,21 @@ def _cats(vlm: VLM, count: int) -> list[_Case]:
         here, there = (np.asarray(shown.visible[mark.objects[0]]) for mark in marks)
         found.append(_Case(f"seed {seed}", e, "cat", (first, second), (here, there)))
         if len(found) == count:
-            return found
-    raise ValueError(f"{vlm.name} tells {len(found)} of {_SEEDS} scenes with {' and '.join(_PAIR)} without a mistake.")
+            break
+    if not found:
+        raise ValueError(f"{vlm.name} tells none of {_SEEDS} scenes with {' and '.join(_PAIR)} without a mistake.")
+    rightly = "that the model tells without a mistake" if vlm.is_lab else "whose true caption the model is given"
+    note = f"{vlm.name}: the first scenes, by seed from 0 on, with a {_PAIR[0]} and an {_PAIR[1]} {rightly}."
+    return found, note + only(len(found), count, _SEEDS)
 
 
-def _photographs(vlm: VLM, request: Request, lost: list[str]) -> list[_Case]:
+def _photographs(vlm: VLM, datasets: Mapping[str, Dataset], count: int, lost: list[str]) -> list[_Case]:
     def twice(sample: Sample) -> str | None:
         answer = own_answer(vlm, sample.image, sample.prompt)
         return next((one.name for one in sample.targets if len(spans_of(answer, one.name)) > 1), None)
 
     cases = []
-    for sample in samples_of(request, READERS, 1, lost, lambda sample: twice(sample) is not None):
+    for sample in samples_of(datasets, count, lost, lambda sample: twice(sample) is not None):
         word = twice(sample)
         e = dx.explain(vlm, sample.image, sample.prompt)
         mask = next(one.mask for one in sample.targets if one.name == word)
@@ -100,7 +108,7 @@ def _photographs(vlm: VLM, request: Request, lost: list[str]) -> list[_Case]:
     return cases
 
 
-def _plate(vlm: VLM, cases: Sequence[_Case]) -> Plate:
+def _plate(vlm: VLM, cases: Sequence[_Case], note: str) -> Plate:
     heads = [
         head
         for case in cases
@@ -114,11 +122,7 @@ def _plate(vlm: VLM, cases: Sequence[_Case]) -> Plate:
     for view in (one for one in views_of(vlm, _VIEWS) if one is not None):
         cells = [cell for case in cases for cell in _cells(case, view)]
         rows.append(Row(view.title, cells, _said(cells)))
-    note = (
-        f"{vlm.name}: the first scenes, by seed from 0 on, with a {_PAIR[0]} and an {_PAIR[1]} that the model tells "
-        "without a mistake."
-    )
-    return Plate(vlm.name, heads, rows, [note] if cases[0].apart else [])
+    return Plate(vlm.name, heads, rows, [note] if note else [])
 
 
 def _cells(case: _Case, view: View) -> list[Picture]:

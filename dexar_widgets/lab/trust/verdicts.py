@@ -11,7 +11,8 @@ from dexar_widgets.lab.trust.gates import by_method, result, table
 from dexar_widgets.lab.trust.localisation import FEWEST
 from dexar_widgets.lab.trust.observe import CONTROLS, over_area
 from dexar_widgets.lab.trust.truth import GROUNDED, SAID
-from dexar_widgets.statistics import Estimate, mean, rate, separation, spearman
+from dexar_widgets.separation import separation
+from dexar_widgets.statistics import Estimate, mean, rate, spearman
 
 __all__ = ["CLEAN", "decoy", "permuted", "trigger", "water"]
 

@@ -14,7 +14,8 @@ from dexar_widgets.lab.trust.localisation import normalised_grounding
 from dexar_widgets.lab.trust.observe import ORACLES
 from dexar_widgets.lab.trust.truth import SAID
 from dexar_widgets.lab.world import SUBWORDS
-from dexar_widgets.statistics import mean, median, rate, separation, separation_less
+from dexar_widgets.separation import separation, separation_less
+from dexar_widgets.statistics import mean, median, rate
 
 __all__ = ["filler", "subwords"]
 
