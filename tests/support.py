@@ -36,9 +36,8 @@ def table() -> str:
     rows = [_row(group, *told) for group, told in TESTED.items()]
     embedded = sorted(path.parent.name for path in lab.CHECKPOINTS.glob("*/model.safetensors"))
     models = _names(f"lab/{name}" for name in [*embedded, "analytic"])
-    rows.append(
-        f"| {len(embedded) + 1} embedded models | {models} | the trained ones on 500 fresh scenes, by gates (their cards) |"
-    )
+    trained = "the trained ones by gates, on 500 fresh scenes each (their cards)"
+    rows.append(f"| {len(embedded) + 1} embedded models | {models} | {trained} |")
     hosts = ", ".join(f"[{name}]({_test(file)})" for name, file in HOSTS.items())
     rows.append(f"| {len(HOSTS)} hosts | {hosts} | a real server where there is one, and a real browser (Chromium) |")
     return "\n".join(["| | | tested |", "|---|---|---|", *rows]) + "\n"

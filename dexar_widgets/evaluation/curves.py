@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Ends", "curves", "draws_of", "ends", "pictures_of", "ranking", "scored"]
+__all__ = ["Ends", "curves", "draws_of", "ends", "forwards_of", "pictures_of", "ranking", "scored"]
 
 Picture = Callable[[], UInt8[np.ndarray, "height width 3"]]
 
@@ -136,6 +136,11 @@ def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configurati
 def draws_of(tied: float) -> int:
     """How many orders of the pixels a curve is the mean of, by the share of those that are equal where it is cut."""
     return _DRAWS if tied > _FEW else 1
+
+
+def forwards_of(curve: Curve) -> int:
+    """How many images its own levels took through the model; both ends are shared."""
+    return (len(curve.fractions) - 2) * draws_of(curve.tied)
 
 
 def _tied(values: Float32[np.ndarray, " pixel"], cuts: Int[np.ndarray, " level"]) -> float:

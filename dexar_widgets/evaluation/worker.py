@@ -132,8 +132,7 @@ class Worker:
             seconds_effects=round(seconds["effects"], 6),
             seconds_randomised=round(seconds["randomised"], 6),
             seconds_metrics=round(time.perf_counter() - measured - sum(seconds.values()), 6),
-            forwards=found.cost.forwards
-            + sum((len(curve.fractions) - 2) * curves.draws_of(curve.tied) for curve in drawn.values()),
+            forwards=found.cost.forwards + sum(map(curves.forwards_of, drawn.values())),
             forwards_randomised=judged.took["randomised"].forwards - before["randomised"].forwards,
             backwards=found.cost.backwards,
             peak_bytes=found.cost.peak_bytes,
