@@ -125,6 +125,15 @@ describe("a lesson", () => {
 });
 
 describe("a quiz", () => {
+  it("that comes first begins at once: who has seen the map cannot guess any more", () => {
+    show([CHOICES, THREE[2]!]);
+    expect([s.veiled.value, text(".figure"), text(".caption")]).toEqual([true, "1 of 2", "T"]);
+    end();
+    document.body.replaceChildren();
+    show([THREE[2]!, CHOICES]);
+    expect([s.veiled.value, text(".figure"), next().textContent]).toEqual([false, "2 steps", "Start"]);
+  });
+
   const CHOICES: LessonStep = { text: "T", quiz: { question: "Which?", choices: ["cat", "<b>dog</b>"], answer: 1 } };
 
   it.each([
@@ -132,7 +141,6 @@ describe("a quiz", () => {
     [1, "Right: it is “<b>dog</b>”."],
   ])("of choices hides the map until one is taken: %i", (choice, verdict) => {
     show([CHOICES]);
-    next().click();
     expect([s.veiled.value, text(".verdict"), panel().querySelector("b")]).toEqual([true, "", null]);
     const buttons = [...panel().querySelectorAll<HTMLButtonElement>(".quiz button")];
     buttons[choice]!.click();
@@ -145,7 +153,6 @@ describe("a quiz", () => {
 
   it("can be given up", () => {
     show([CHOICES, THREE[2]!]);
-    next().click();
     expect(next().textContent).toBe("Show the map");
     next().click();
     expect([s.veiled.value, text(".verdict"), next().textContent]).toEqual([
@@ -157,7 +164,6 @@ describe("a quiz", () => {
 
   it("of a place says how near the guess is on the map", () => {
     show([{ text: "T", state: { steps: [1] }, quiz: { question: "Where?" } }]);
-    next().click();
     s.picked.value = 5;
     const rank = rankOf(s.map.value, 5);
     expect(rank).toBeGreaterThan(1);
@@ -173,7 +179,6 @@ describe("a quiz", () => {
       { text: "T", quiz },
       { text: "U", quiz },
     ]);
-    next().click();
     s.picked.value = 0;
     expect(text(".verdict")).toContain("lies in the part");
     next().click();
@@ -184,7 +189,6 @@ describe("a quiz", () => {
 
   it("with an empty map ranks nothing", () => {
     show([{ text: "T", quiz: { question: "Where?" } }], "all_silenced");
-    next().click();
     s.picked.value = 0;
     expect(text(".verdict")).toBe("Your guess, row 1, column 1, is on no map.");
   });

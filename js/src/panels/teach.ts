@@ -29,7 +29,9 @@ const lessons = new WeakMap<State, Lesson>();
 
 /** All views of one state are at the same step. */
 function lessonOf(s: State, given: readonly LessonStep[]): Lesson {
-  const lesson = lessons.get(s) ?? {
+  const known = lessons.get(s);
+  if (known) return known;
+  const lesson: Lesson = {
     steps: given.length ? given : builtInLesson(s),
     at: signal<number | null>(null),
     guess: signal<number | null>(null),
@@ -37,6 +39,7 @@ function lessonOf(s: State, given: readonly LessonStep[]): Lesson {
     base: viewOf(s),
   };
   lessons.set(s, lesson);
+  if (given[0]?.quiz) go(s, lesson, 0); // who has seen the map cannot guess any more
   return lesson;
 }
 
