@@ -93,13 +93,9 @@ def _where(e: Explanation, scene: "Scene", lost: _Lost, index: int) -> Iterator[
     rows, cols = np.nonzero(mask if mask.any() else scene.masks[index])
     box = [int(cols.min()), int(rows.min()), int(cols.max()) + 1, int(rows.max()) + 1]
     view = {"steps": list(lost.steps), "method": "dexar"}
-    question = f"Where is what “{lost.word}” names? Draw a box: the map should lie in there."
-    yield {
-        "text": f"Look at “{lost.word}”.",
-        "state": view,
-        "lock": True,
-        "quiz": {"question": question, "answer": box},
-    }
+    text = f"Look at “{lost.word}”, which names {name}."
+    quiz = {"question": "On which patch will its map be largest?", "answer": box}
+    yield {"text": text, "state": view, "lock": True, "quiz": quiz}
     heat = e.heatmap(step=lost.steps)
     area = coverage(mask, heat.grid)
     total = float(heat.values.sum())
