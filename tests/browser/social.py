@@ -15,6 +15,8 @@ from dexar_widgets.doctor import browser
 from tests.browser.conftest import FLAGS
 from tests.browser.view import View
 
+KEPT = Path(__file__).parents[2] / "notebooks"
+"""Where README finds both."""
 SOCIAL, ANIMATION = "social.png", "explorer.webp"
 SOCIAL_SIZE = (1280, 640)
 SCREEN = {"width": 1000, "height": 1000}
@@ -26,13 +28,13 @@ POINTER = ((0, 0), (0, 26), (6, 20), (11, 31), (16, 29), (11, 18), (20, 18))
 _SOCIAL = Template("""<!doctype html><meta charset="utf-8"><style>
 * { box-sizing: border-box; margin: 0 }
 body { width: 1280px; height: 640px; padding: 36px; display: flex; gap: 36px; background: #f6f6f3; color: #1a1d22;
-  font: 27px/1.3 system-ui, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif }
+  font: 24px/1.3 system-ui, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif }
 .words { flex: 1; display: flex; flex-direction: column; justify-content: space-between }
-h1 { font-size: 54px; line-height: 1.1; letter-spacing: -.02em } p { color: #5d646e }
+h1 { font-size: 52px; line-height: 1.08; letter-spacing: -.02em } p { color: #5d646e }
 img { display: block; width: 100% } .words img { border: 1px solid #dfe0dc; border-radius: 12px; background: #fff;
-  padding: 12px 16px } .map { width: 568px; height: 568px; border-radius: 14px }
+  padding: 10px 14px } .words img.curve { padding-bottom: 0 } .map { width: 568px; height: 568px; border-radius: 14px }
 </style><div class="words"><h1>Why did this vision-language model say that?</h1>
-<img src="$words"><img src="$curve"><p><b>dexar_widgets</b>: which regions drove each word, layer by layer</p>
+<img src="$words"><img class="curve" src="$curve"><p><b>dexar_widgets</b>: word by word, layer by layer</p>
 </div><img class="map" src="$map">""")
 
 
@@ -43,12 +45,18 @@ def main(folder: Path) -> None:
         raise SystemExit("The pictures need Chrome, Chromium or Edge.")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as own, sync_playwright() as playwright:
-        file = Path(own) / "page.html"
-        dx.explain(dx.load(), dx.lab.scene(7).image, "what do you see?").to_html(file)
+        file = page_in(Path(own))
         chromium = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
         social(chromium, file, folder / SOCIAL)
         animation(chromium, file, folder / ANIMATION)
         chromium.close()
+
+
+def page_in(folder: Path) -> Path:
+    """The Explorer of an answer, as a file."""
+    file = folder / "page.html"
+    dx.explain(dx.load(), dx.lab.scene(7).image, "what do you see?").to_html(file)
+    return file
 
 
 def opened(chromium: object, file: Path, width: int, scale: int) -> View:
@@ -67,13 +75,14 @@ def social(chromium: object, file: Path, out: Path) -> None:
     word_of(view).click()
     view.page.mouse.move(0, 0)
     view.pixels()
-    parts = {"words": ".wordlist", "curve": ".layers svg.curve", "map": ".stage"}
-    shots = {name: view.page.locator(place).first.screenshot() for name, place in parts.items()}
+    view.page.locator(".layers details").first.evaluate("details => { details.hidden = true; }")  # of the lines in words
+    parts = {"words": ".wordlist", "curve": ".layers figure", "map": ".stage"}
+    shots = {name: view.root.locator(place).first.screenshot() for name, place in parts.items()}
     urls = {name: f"data:image/png;base64,{b64encode(shot).decode()}" for name, shot in shots.items()}
     page = chromium.new_page(viewport=dict(zip(("width", "height"), SOCIAL_SIZE, strict=True)))
     page.set_content(_SOCIAL.substitute(urls))
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    picture.quantize(256).save(out, "PNG", optimize=True)
 
 
 def animation(chromium: object, file: Path, out: Path) -> None:
@@ -141,7 +150,7 @@ class Film:
 
     def move(self, x: float, y: float) -> None:
         """The mouse goes there, frame by frame."""
-        (from_x, from_y) = self.place
+        from_x, from_y = self.place
         for step in range(1, FRAMES_OF_A_MOVE + 1):
             share = step / FRAMES_OF_A_MOVE
             self.place = (from_x + (x - from_x) * share, from_y + (y - from_y) * share)
@@ -157,7 +166,7 @@ class Film:
         """A key, with a frame after each time."""
         for _ in range(times):
             self.view.page.keyboard.press(key)
-            self.show(f"{caption}  [ {key.upper()} ]", milliseconds)
+            self.show(f"{caption} · key {key.upper()}", milliseconds)
 
     def save(self, out: Path) -> None:
         """As a WebP that begins again when it ends."""
