@@ -74,8 +74,8 @@ def social(chromium: object, file: Path, out: Path) -> None:
     view = opened(chromium, file, 560, 2)
     word_of(view).click()
     view.page.mouse.move(0, 0)
-    view.pixels()
-    view.page.locator(".layers details").first.evaluate("details => { details.hidden = true; }")  # of the lines in words
+    drawn(view)
+    view.root.locator(".layers details").first.evaluate("lines => { lines.hidden = true; }")  # the same in words
     parts = {"words": ".wordlist", "curve": ".layers figure", "map": ".stage"}
     shots = {name: view.root.locator(place).first.screenshot() for name, place in parts.items()}
     urls = {name: f"data:image/png;base64,{b64encode(shot).decode()}" for name, shot in shots.items()}
@@ -112,6 +112,11 @@ def animation(chromium: object, file: Path, out: Path) -> None:
     film.save(out)
 
 
+def drawn(view: View) -> None:
+    """Wait until what changed is drawn."""
+    view.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def word_of(view: View) -> object:
     """The word that is looked at."""
     return view.root.locator(".wordlist").get_by_role("option", name=WORD)
@@ -136,7 +141,7 @@ class Film:
     def show(self, caption: str, milliseconds: int) -> None:
         """A frame that stays so long."""
         self.caption = caption
-        self.view.pixels()  # what changed is drawn
+        drawn(self.view)
         page = Image.open(io.BytesIO(self.view.page.screenshot())).convert("RGB")
         frame = Image.new("RGB", (page.width, page.height + CAPTION), "#1a5fb4")
         frame.paste(page, (0, CAPTION))
@@ -171,7 +176,8 @@ class Film:
     def save(self, out: Path) -> None:
         """As a WebP that begins again when it ends."""
         first, *rest = self.frames
-        first.save(out, "WEBP", save_all=True, append_images=rest, duration=self.milliseconds, loop=0, quality=70)
+        how = {"duration": self.milliseconds, "loop": 0, "quality": 65, "method": 6, "minimize_size": True}
+        first.save(out, "WEBP", save_all=True, append_images=rest, **how)
 
 
 if __name__ == "__main__":
