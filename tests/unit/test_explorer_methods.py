@@ -177,7 +177,7 @@ def test_two_methods_at_once_are_both_there_in_the_end(live):
 
 def test_a_method_finds_its_answer_though_another_one_is_shown_by_then(live):
     job = live.attribute("grad_cam")
-    live._show(build(seed=5, prompt="and now?"))
+    live._show(build(seed=5, prompt="and now?"), {})
     live.let.set()
     job.result(10)
     shown, before = live.sources
@@ -212,7 +212,7 @@ def test_a_method_that_fails_or_is_unknown_says_why(live, without, monkeypatch):
 
 def test_the_next_answer_is_looked_at_with_a_method_that_it_has(live):
     live.method = "rise"
-    live._show(build(seed=5, prompt="and now?"))
+    live._show(build(seed=5, prompt="and now?"), {})
     assert live.method == "dexar"
 
 

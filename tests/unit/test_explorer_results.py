@@ -99,7 +99,7 @@ def test_a_page_keeps_what_is_shown(explorer):
 
 def test_another_answer_comes_without_them(explorer):
     explorer.show(finding())
-    explorer._show(build(prompt="and now?"))
+    explorer._show(build(prompt="and now?"), {})
     assert explorer._results == []
 
 
