@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distribution, distributions
+from importlib.metadata import Distribution, distribution
 from json import loads
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -153,7 +153,7 @@ def _download(wheels: Path, platform: _Platform, python: str, links: Sequence[st
     with TemporaryDirectory() as name:
         wanted, here, found = (Path(name, part) for part in ("wanted.txt", "here.txt", "found.txt"))
         wanted.write_text(f"{NAME}[jupyter,eval]=={distribution(NAME).version}\n")
-        here.write_text("".join(f"{one.name}=={_plain(one.version)}\n" for one in distributions() if one.name != NAME))
+        here.write_text("\n".join(_plain(line) for line in _installed().splitlines()))
         linked = [part for link in links for part in ("--find-links", link)]
         patch = f"{python}.{_PATCH}"
         linux = platform.uv.endswith("manylinux_2_28")
@@ -170,9 +170,14 @@ def _download(wheels: Path, platform: _Platform, python: str, links: Sequence[st
         ])  # fmt: skip
 
 
-def _plain(version: str) -> str:
+def _installed() -> str:
+    """Names and versions, asked of another process: Ray, once imported, puts packages onto this one's path."""
+    return _run([sys.executable, "-m", "pip", "list", "--format", "freeze", "--exclude", NAME])
+
+
+def _plain(pinned: str) -> str:
     """A version without what it says of the build ("+cpu"), which another platform has not."""
-    return version.partition("+")[0]
+    return pinned.partition("+")[0]
 
 
 def _uv() -> str:
@@ -183,11 +188,12 @@ def _uv() -> str:
     return str(find_uv_bin())
 
 
-def _run(command: Sequence[str]) -> None:
-    """Run a command; what it said is the error where it fails."""
+def _run(command: Sequence[str]) -> str:
+    """What a command says; where it fails, that is the error."""
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        errors = [text for text in said if text.startswith(("ERROR", "error"))] or said
+        errors = [text for text in said if text.strip().startswith(("ERROR", "error", "cause"))] or said
         raise ValueError(f"{Path(command[0]).name} could not do its part: {' '.join(errors[-3:])}")
+    return done.stdout
