@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from dexar_widgets.types import HeatMap
 
 __all__ = ["CHANCE", "Case", "Curve", "Effects", "Metric", "Need", "Score", "ScoreStatus", "Steps"]
+__all__ += ["scored", "status_of", "unscored"]
 
 ScoreStatus = Literal[
     "ok",
@@ -145,3 +146,32 @@ class Metric(Protocol):
 
     def measure(self, case: Case) -> Score:
         """Judge one map. A case that lacks what it needs gives the status ``missing``."""
+
+
+def status_of(values: Float[np.ndarray, "..."]) -> ScoreStatus:
+    """Whether what a method gave says anything: not where it holds NaN or infinity, is 0, or the same everywhere."""
+    if not np.isfinite(values).all():
+        return "nan_input"
+    if not values.any():
+        return "zero_mass"
+    return "ok" if values.max() > values.min() else "constant_map"
+
+
+def scored(
+    name: str,
+    value: float,
+    *,
+    higher_is_better: bool,
+    chance: float = float("nan"),
+    parts: Mapping[str, float] | None = None,
+) -> Score:
+    """The score of a reading: ``overflow`` if it is not finite. Parts that are not finite are left out."""
+    if not np.isfinite(value):
+        return unscored(name, "overflow", higher_is_better=higher_is_better, chance=chance)
+    known = {part: float(number) for part, number in (parts or {}).items() if np.isfinite(number)}
+    return Score(name, float(value), higher_is_better, "ok", chance, known)
+
+
+def unscored(name: str, status: ScoreStatus, *, higher_is_better: bool, chance: float = float("nan")) -> Score:
+    """The reason why there is no number."""
+    return Score(name, float("nan"), higher_is_better, status, chance)

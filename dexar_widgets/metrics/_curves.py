@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from dexar_widgets.metrics import Case, Curve, ScoreStatus
-from dexar_widgets.metrics._scores import status_of
+from dexar_widgets.metrics import Case, Curve, ScoreStatus, status_of
 
 __all__ = ["area", "differ", "harm", "harm_areas", "log_areas", "ratio_areas", "status_of_curve"]
 

@@ -12,9 +12,8 @@ the object's area, as a large object has more of any map.
 import numpy as np
 from jaxtyping import Float
 
-from dexar_widgets.metrics import Case, Need, Score, ScoreStatus
-from dexar_widgets.metrics._judged import counted, enlarged, fitting
-from dexar_widgets.metrics._scores import scored, status_of, unscored
+from dexar_widgets.judged import counted, enlarged, fitting
+from dexar_widgets.metrics import Case, Need, Score, ScoreStatus, scored, status_of, unscored
 from dexar_widgets.statistics import spearman
 
 TITLE = "Causal agreement"

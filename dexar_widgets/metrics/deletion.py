@@ -9,9 +9,8 @@ perplexity (the paper's way), mean colour instead of black, and the harm's own e
 to [0, 1], which it may leave; ``nll``, the same of mean log-likelihoods, where the last levels weigh less.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import differ, harm_areas, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Deletion"
 HIGHER_IS_BETTER = True

@@ -8,9 +8,8 @@ Parts: ``on_minmaxed``, of the min–maxed map, which loses what a map has every
 the value ÷ the mask's share (1 is chance).
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "Energy pointing game"
 HIGHER_IS_BETTER = True

@@ -18,9 +18,8 @@ median curve (`regained`), which a report draws; a mean of areas is another.
 import numpy as np
 from jaxtyping import Float64
 
-from dexar_widgets.metrics import Case, Curve, Need, Score
+from dexar_widgets.metrics import Case, Curve, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import area, differ, harm, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Perplexity information curve"
 HIGHER_IS_BETTER = True

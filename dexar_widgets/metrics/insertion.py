@@ -8,9 +8,8 @@ perplexity (the paper's way), and the harm's own ends. Parts: ``clipped``, with 
 ``nll``, the same of mean log-likelihoods, where the first levels weigh less.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import differ, harm_areas, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Insertion"
 HIGHER_IS_BETTER = False

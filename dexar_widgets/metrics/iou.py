@@ -13,9 +13,8 @@ evenly spaced from the least to the greatest value; and two thresholds that know
 import numpy as np
 from jaxtyping import Float64
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "IoU, best threshold"
 HIGHER_IS_BETTER = True

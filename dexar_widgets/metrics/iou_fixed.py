@@ -7,9 +7,8 @@
 Parts: ``at_0.1`` to ``at_0.9``.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "IoU at 0.5"
 HIGHER_IS_BETTER = True

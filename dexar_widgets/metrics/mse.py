@@ -6,9 +6,8 @@ the mask. ``chance`` is what uniform noise in 0–1 has, 1 ÷ 3; the part ``blan
 share.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "MSE"
 HIGHER_IS_BETTER = False

@@ -7,9 +7,8 @@ in most places: which of these pixels go first is drawn by whoever made the curv
 Source and parts as in `positive_perplexity`: ``auc09``, ``mean09``, ``log_auc01``, ``log_auc09``, ``tied``.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import ratio_areas, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Negative perplexity"
 HIGHER_IS_BETTER = False

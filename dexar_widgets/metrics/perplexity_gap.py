@@ -9,9 +9,8 @@ Source: ours, of the paper's two curves. Parts: ``auc09``, the gap over [0, 0.9]
 areas.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import log_areas, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Perplexity gap"
 HIGHER_IS_BETTER = True

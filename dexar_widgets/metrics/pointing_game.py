@@ -11,9 +11,8 @@ et al., "CLEVR-XAI", Information Fusion 2022). Equal values at the last rank cou
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "Pointing game"
 HIGHER_IS_BETTER = True

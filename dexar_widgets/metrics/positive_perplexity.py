@@ -9,9 +9,8 @@ Source: the paper, equations 23 and 24, which gives neither levels nor range. Pa
 ``log_auc09``, the areas under log R (flat is 0); ``tied``, the share of equal pixels among which levels drew.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._curves import ratio_areas, status_of_curve
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Positive perplexity"
 HIGHER_IS_BETTER = True

@@ -12,8 +12,7 @@ histogram (100 bins from its least to its greatest value) rises from the trained
 import numpy as np
 from jaxtyping import Float32
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._scores import scored, status_of, unscored
+from dexar_widgets.metrics import Case, Need, Score, scored, status_of, unscored
 from dexar_widgets.statistics import entropy, spearman
 
 TITLE = "Randomisation"

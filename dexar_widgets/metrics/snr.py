@@ -8,10 +8,9 @@ uniform map; it is the part ``raw``. A mean of ratios follows its outliers: see 
 ``on_minmaxed`` is the value of the min–maxed map, which loses what a map has everywhere.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._ratios import signal_to_noise
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "SNR"
 HIGHER_IS_BETTER = True

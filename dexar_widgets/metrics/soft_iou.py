@@ -11,9 +11,8 @@ few pixels own the map's range, and the value tells of them alone.
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import pixels_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import pixels_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.types import minmax
 
 TITLE = "Soft IoU"

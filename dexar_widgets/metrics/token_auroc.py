@@ -7,9 +7,8 @@ only the image can tell; ties count half, chance is 0.5. A method that weighs al
 Source: the Mann–Whitney form (Hanley and McNeil 1982). Part: ``energies``, the same of weight times mean of the map.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import tokens_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import tokens_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.separation import auroc
 
 TITLE = "Token AUROC"

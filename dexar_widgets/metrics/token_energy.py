@@ -7,9 +7,8 @@ Source: the paper's test on PascalVOC-QA, after the game on pixels of Wang et al
 the value ÷ chance; ``weights``, the value of the weights alone.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import Judged, tokens_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import Judged, tokens_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "Token energy"
 HIGHER_IS_BETTER = True

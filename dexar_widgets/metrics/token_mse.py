@@ -7,9 +7,8 @@ energies have: the share of filler.
 Source: the paper's test on PascalVOC-QA, whose scale is not given. Part: ``weights``, the value of the weights alone.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import Judged, tokens_of
-from dexar_widgets.metrics._scores import scored, unscored
+from dexar_widgets.judged import Judged, tokens_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 
 TITLE = "Token MSE"
 HIGHER_IS_BETTER = False

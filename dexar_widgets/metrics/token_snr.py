@@ -8,10 +8,9 @@ table's cannot be of pixels, we infer. Parts: ``raw``, sums in place of means; `
 ``weights``, the value of the weights alone.
 """
 
-from dexar_widgets.metrics import Case, Need, Score
-from dexar_widgets.metrics._judged import tokens_of
+from dexar_widgets.judged import tokens_of
+from dexar_widgets.metrics import Case, Need, Score, scored, unscored
 from dexar_widgets.metrics._ratios import signal_to_noise
-from dexar_widgets.metrics._scores import scored, unscored
 
 TITLE = "Token SNR"
 HIGHER_IS_BETTER = True

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from dexar_widgets.maps import upsample
-from dexar_widgets.metrics import Case, ScoreStatus, Steps
-from dexar_widgets.metrics._scores import status_of
+from dexar_widgets.metrics import Case, ScoreStatus, Steps, status_of
 from dexar_widgets.types import HeatMap, minmax
 
 __all__ = ["Judged", "counted", "enlarged", "fitting", "pixels_of", "tokens_of"]
