@@ -4,13 +4,15 @@ A plug-in is a plain module with the names of its kind's Protocol. Listing names
 them; third parties register modules under the entry point group ``dexar_widgets.<kind>``.
 """
 
+import hashlib
 import importlib
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["get", "members", "missing", "names"]
+__all__ = ["code", "get", "members", "missing", "names"]
 
 _PROTOCOLS = {"families": "Family", "methods": "Method", "metrics": "Metric"}
 
@@ -41,6 +43,28 @@ def get(kind: str, name: str) -> ModuleType:
             f"dexar_widgets.{kind}.{_PROTOCOLS[kind]} says what each must be."
         )
     return module
+
+
+def code(kind: str, name: str) -> str | None:
+    """What a third party's plug-in is: a hash of its file, or of all files of its package; nothing is imported.
+
+    None for the package's own, which its version tells, and for one that is of no file.
+    """
+    if name in _own(kind):
+        return None
+    (point, *_) = entry_points(group=f"dexar_widgets.{kind}", name=name)
+    try:
+        spec = find_spec(point.module)
+    except (ImportError, ValueError):  # it is not there, or was made in memory; to get it says so
+        return None
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return None
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    seen = hashlib.sha256()
+    for file in files:
+        seen.update(f"{file.relative_to(origin.parent)}".encode() + file.read_bytes())
+    return seen.hexdigest()[:16]
 
 
 def members(kind: str) -> set[str]:

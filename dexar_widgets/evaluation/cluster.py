@@ -187,7 +187,8 @@ class Measuring:
         where = f"On the machine {ray.util.get_node_ip_address()} of the cluster"
         here, there = replace(self._configuration).told["versions"], self._told["versions"]
         if changed := differences(here, there):
-            raise ValueError(f"{where} {changed[0]} is {here[changed[0]]}; the run was begun with {there[changed[0]]}.")
+            name = changed[0]
+            raise ValueError(f"{where} {name} is {here.get(name)}; the run was begun with {there.get(name)}.")
         if identity(model, self._configuration.commit(model)) != self._configuration.models[model]:
             raise ValueError(f"{where} {model} has other weights than where the run was begun, or is not there.")
         self._checked.add(model)

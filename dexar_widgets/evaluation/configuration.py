@@ -91,9 +91,9 @@ class Configuration:
 
     @cached_property
     def told(self) -> dict[str, Any]:
-        """As JSON, with the versions that the numbers depend on."""
+        """As JSON, with the versions, and the third parties' code, that the numbers depend on."""
         kind = None if self.device is None else self.device.partition(":")[0]
-        versions = {name: version(name) for name in _DECIDING}
+        versions = {name: version(name) for name in _DECIDING} | dict(self._others())
         told = asdict(self) | {"device": kind, "schema": SCHEMA, "versions": versions}
         return dict(json.loads(json.dumps(told)))
 
@@ -101,6 +101,15 @@ class Configuration:
     def fingerprint(self) -> str:
         """A hash of `told`."""
         return _hash(self.told)
+
+    def _others(self) -> Iterator[tuple[str, str]]:
+        """Third parties' plug-ins and their code; of all families, for which one is in use, loading a model tells."""
+        methods = [variant.method for variant in self.methods]
+        used = {"families": plugins.names("families"), "methods": methods, "metrics": self.metrics}
+        for kind, names in used.items():
+            for name in names:
+                if (found := plugins.code(kind, name)) is not None:
+                    yield f"{kind}/{name}", found
 
     def unit(self, model: str, sample: str, variant: str) -> str:
         """The id of one unit of work; the same for the same configuration, whoever does it."""

@@ -4,6 +4,8 @@ import json
 import math
 import random
 from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -14,6 +16,7 @@ from dexar_widgets.evaluation import configuration
 from dexar_widgets.evaluation.configuration import Configuration, Variant, identity, variants_of
 from dexar_widgets.evaluation.samples import Given
 from dexar_widgets.evaluation.store import Store
+from dexar_widgets.metrics import mse
 
 CONFIGURATION = Configuration(
     {"lab/llava": "abc"}, "lab", {"count": 3}, (Variant("dexar", "dexar"), Variant("one", "random")), ("pointing_game",)
@@ -200,6 +203,22 @@ def test_a_configuration_says_where_it_runs(monkeypatch, models, cuda, asked, de
     assert [found.commit(model) for model in models] == [
         {"some/model": "main of some/model"}.get(model) for model in models
     ]
+
+
+def test_a_third_partys_code_is_part_of_the_configuration(tmp_path, monkeypatch):
+    own = Path(mse.__file__).read_text()
+    (tmp_path / "others_metric.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("theirs", "others_metric", "dexar_widgets.metrics")]
+    points += [EntryPoint("absent", "not_there", "dexar_widgets.families")]
+    monkeypatch.setattr("dexar_widgets.plugins.entry_points", EntryPoints(points).select)
+    with_it, without = replace(CONFIGURATION, metrics=("theirs",)), replace(CONFIGURATION, metrics=("mse",))
+    assert set(with_it.told["versions"]) - set(without.told["versions"]) == {"metrics/theirs"}
+    Store(tmp_path / "results", with_it)
+    Store(tmp_path / "results", replace(with_it))
+    (tmp_path / "others_metric.py").write_text(own + "\n")
+    with pytest.raises(ValueError, match="other versions"):
+        Store(tmp_path / "results", replace(with_it))
 
 
 def folder_of(place, weights):
