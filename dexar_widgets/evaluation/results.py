@@ -4,8 +4,9 @@ Folders whose configurations differ in nothing but models, methods and metrics a
 parts. Of any two others, the data sets keep different names ("lab [second]"), so that no mean mixes their numbers.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,17 @@ def _read(folder: Path) -> _Folder:
         raise ValueError(f"{str(folder)!r} holds no unit: nothing was measured yet; the same `dexar evaluate` goes on.")
     written = (folder / "results.parquet").stat().st_mtime
     newer = sum(part.stat().st_mtime > written for part in (folder / "parts").glob("*.parquet"))
-    notes = (f"{folder.name}: {newer} parts are newer than its tables; the same dexar evaluate once more adds them.",)
-    return _Folder(folder, told, tables, notes if newer else ())
+    notes = [f"{folder.name}: {newer} parts are newer than its tables; the same dexar evaluate once more adds them."]
+    return _Folder(folder, told, tables, (*(notes if newer else ()), *_left(folder, tables["units"], told["models"])))
+
+
+def _left(folder: Path, units: pd.DataFrame, models: Collection[str]) -> Iterator[str]:
+    """What of that which was asked for is not among the results, as while other shards run."""
+    with contextlib.suppress(OSError, ValueError):  # folders did not always say
+        asked = int((folder / "asked.txt").read_text()) * len(models)
+        there = len(units[["model", "sample"]].drop_duplicates())
+        if there < asked:
+            yield f"{folder.name}: of {asked} answers that were asked for, {asked - there} have not been tried."
 
 
 def _whole(tables: dict[str, pd.DataFrame], variants: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:

@@ -132,6 +132,7 @@ def evaluate(
         Where results cannot be written, as on a full disk; what was written stays.
     """
     store = Store(out, configuration)
+    store.ask(len(dataset.ids[:limit]))
     samples = list(_samples(dataset, limit, shard))
     tasks = list(_open(configuration, samples, store.states(), retry_failed=retry_failed))
     every = len(samples) * len(configuration.models)

@@ -10,6 +10,7 @@ with raw curves, so that another area can be taken without the model), and ``cos
 versions). The first two depend on the configuration alone, byte for byte.
 """
 
+import contextlib
 import json
 import secrets
 import time
@@ -89,6 +90,13 @@ class Store:
             raise ValueError(
                 f"{str(folder)!r} cannot be written to ({error.strerror}); give another folder."
             ) from error
+
+    def ask(self, samples: int) -> None:
+        """Keep how many samples are asked for, over all shards; the most, if this is not the first run."""
+        path = self.folder / "asked.txt"
+        with contextlib.suppress(OSError, ValueError):
+            samples = max(samples, int(path.read_text()))
+        write_whole(path, str(samples).encode())
 
     @classmethod
     def files(cls, folder: Path) -> list[Path]:

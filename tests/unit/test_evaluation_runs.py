@@ -11,6 +11,7 @@ import pytest
 from dexar_widgets.evaluation import runs, worker
 from dexar_widgets.evaluation.configuration import Configuration, Variant
 from dexar_widgets.evaluation.records import told, unmeasured
+from dexar_widgets.evaluation.results import read
 from dexar_widgets.evaluation.runs import FailingRunError, Shard, evaluate, plan, shard_of
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
 
@@ -101,6 +102,21 @@ def test_shards_are_a_partition_and_end_with_the_same_tables(tmp_path):
     sizes = Counter(shard_of(f"sample {number}", 8) for number in range(8000))
     assert set(sizes) == set(range(8))
     assert max(sizes.values()) < 1150
+
+
+def test_a_report_is_told_of_what_other_shards_have_not_tried(tmp_path):
+    def notes():
+        return read([tmp_path / "results"]).notes
+
+    evaluate(CONFIGURATION, DATA, tmp_path / "results", limit=20, shard=Shard(0, 2), workers=0)
+    there = sum(shard_of(f"sample {number}", 2) == 0 for number in range(20))
+    assert notes() == (f"results: of 40 answers that were asked for, {40 - 2 * there} have not been tried.",)
+    evaluate(CONFIGURATION, DATA, tmp_path / "results", limit=3, workers=0)
+    assert "of 40 answers" in notes()[0]  # the most that any run was asked for
+    evaluate(CONFIGURATION, DATA, tmp_path / "results", limit=20, shard=Shard(1, 2), workers=0)
+    assert notes() == ()
+    (tmp_path / "results" / "asked.txt").write_text("damaged")
+    assert notes() == ()
 
 
 def test_limit_takes_the_first_samples_and_a_later_run_the_rest(tmp_path, fake):
