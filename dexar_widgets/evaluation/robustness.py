@@ -83,8 +83,9 @@ def under_corruption(results: Results, references: Mapping[str, str]) -> list[Ro
         for model in dict.fromkeys(scores["model"]):
             own, its = scores[scores["model"] == model], units[units["model"] == model]
             cases = _cases(own, its, of)
+            its_own = (cases["variant"] == cases["data"].map(dict(references))) & (cases["corruption"] != "")
             found += [_measured(str(model), data, metric, cases, results, references, of) for metric in METRICS
-                      if metric in set(cases["metric"])]  # fmt: skip
+                      if metric in set(cases.loc[its_own, "metric"])]  # fmt: skip
     return found
 
 

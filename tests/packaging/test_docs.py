@@ -7,29 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import nbformat
 import pytest
 
 import dexar_widgets as dx
 from tests import support
+from tests.pages import PAGES, ROOT, name_of, text_of
 
-ROOT = Path(__file__).parents[2]
-PAGES = [
-    *ROOT.glob("*.md"),
-    *(ROOT / "notebooks").rglob("*.md"),
-    *(ROOT / "notebooks").rglob("*.ipynb"),
-    *(ROOT / "tests").rglob("*.md"),
-    *(ROOT / "dexar_widgets").rglob("*.md"),
-]
 LINK = re.compile(r"\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)?)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-
-
-def text_of(page: Path) -> str:
-    if page.suffix == ".ipynb":
-        cells = nbformat.read(page, as_version=4).cells
-        return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    return page.read_text("utf-8")
 
 
 def anchors(text: str) -> set[str]:
@@ -38,7 +23,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.strip().lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page):
     for link in LINK.findall(CODE.sub("", text_of(page))):
         target = urlparse(link)

@@ -78,5 +78,12 @@ def test_filters_are_in_order_where_max_is_first_and_avg_last(tmp_path):
     assert "in the paper's order under 1 of 2 corruptions, fewer than asked" in text
 
 
+def test_what_was_measured_on_the_plain_images_alone_is_not_judged(tmp_path):
+    plain = corrupted(tmp_path, "", 0, 0.9)
+    other = [score(f"{sample}/fog-1", "dexar", 0.5, metric="iou", data="lab/fog-1") for sample in range(COUNT)]
+    of = {"corruption": "fog", "severity": 1, "seed": 0, "of": {"name": "lab", "count": COUNT}}
+    assert found(plain, write(tmp_path / "fog", *other, units={"log_probs": LIKELY}, data_settings=of)) == []
+
+
 def test_without_corruption_there_is_no_chapter(tmp_path):
     assert robustness(found(corrupted(tmp_path, "", 0, 0.6))) is None
