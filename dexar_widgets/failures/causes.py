@@ -81,8 +81,8 @@ def spurious(
         object. With a ``scene`` also "background" (exchanged for each other kind of background), "above" (what lies
         above a horizon), a prop's or an object's name: these are really removed.
     step
-        A word, or steps. None: each word; with a scene each that names an object, a colour or a group, and each comma
-        and "and", where it is decided whether one more thing is named (unless the suspect hides an object).
+        A word, or steps. None: each word; with a scene each that names an object, a colour or a group, and, unless the
+        suspect hides an object, each comma, "and" and "as well as": there it is decided whether one more is named.
     named
         The object that the word names, in the same forms. None: with a scene the objects that fit the word.
     how

@@ -32,7 +32,8 @@ __all__ = [
     "suspect_of",
 ]
 
-CONNECTIVES = (",", "and")
+CONNECTIVES = (",", "and", "as")
+"""With them one more thing is named; of "as well as" the first."""
 _NAMING = ("class", "colour", "group")
 
 
@@ -142,7 +143,7 @@ def content_of(e: Explanation, scene: "Scene") -> tuple[tuple[int, ...], ...]:
 
 
 def connectives_of(e: Explanation, scene: "Scene", mask: perturb.Mask) -> tuple[tuple[int, ...], ...]:
-    """The commas and "and"s of a caption: whether one more thing is named is decided there, not in its name.
+    """Each comma, "and" and "as well as" of a caption: there it is decided whether one more thing is named.
 
     None where the suspect hides an object, of which that number rightly depends.
     """
@@ -150,7 +151,9 @@ def connectives_of(e: Explanation, scene: "Scene", mask: perturb.Mask) -> tuple[
     if ((scene.visible & mask).sum((1, 2)) >= np.maximum(seen, 1) / 2).any():
         return ()
     words = [tuple(step for step in word.steps if step in e.steps) for word in e.generation.words]
-    return tuple(word for word in words if word and text_of(e, word) in CONNECTIVES)
+    texts = [text_of(e, word) if word else "" for word in words]
+    second = {place + 2 for place in range(len(texts)) if texts[place : place + 3] == ["as", "well", "as"]}
+    return tuple(word for place, word in enumerate(words) if texts[place] in CONNECTIVES and place not in second)
 
 
 def _marked(e: Explanation, scene: "Scene") -> list[tuple[tuple[int, ...], Any]]:

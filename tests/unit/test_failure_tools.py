@@ -468,6 +468,8 @@ def test_whether_one_more_thing_is_named_is_asked_of_what_hides_no_object(monkey
     assert connectives
     ground = scene.background
     assert suspects.connectives_of(e, scene, ground) == connectives
+    other = explained(scene.image, [" a", " boat", " as", " well", " as", " a", " cat", ".", " as", " is"])
+    assert suspects.connectives_of(other, scene, ground) == ((2,), (8,))  # of "as well as" the first
     part = scene.visible[boat].copy()
     assert suspects.connectives_of(e, scene, part) == ()
     part[:, np.flatnonzero(part.any(0))[len(np.flatnonzero(part.any(0))) // 4] :] = False
