@@ -42,6 +42,9 @@ class Estimate:
     """A value, its 95 % interval, and of how many cases; NaN where there is none. ``p``: of a difference to 0.
 
     Of a single scene there is a value and no interval: nothing tells how another scene would differ.
+
+    >>> f"{Estimate(0.5, 0.375, 0.625, 16):.0%}"
+    '50% (38% to 62%; n = 16)'
     """
 
     value: float
@@ -49,6 +52,14 @@ class Estimate:
     high: float
     n: int
     p: float = float("nan")
+
+    def __format__(self, spec: str) -> str:
+        value, low, high = (format(number, spec or ".3g") for number in (self.value, self.low, self.high))
+        interval = f"{low} to {high}; " if np.isfinite([self.low, self.high]).all() else ""
+        return f"{value} ({interval}n = {self.n})"
+
+    def __str__(self) -> str:
+        return format(self, "")
 
 
 _NONE = Estimate(float("nan"), float("nan"), float("nan"), 0)

@@ -1,10 +1,18 @@
 """The report's statistics against numbers worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
 from dexar_widgets import separation, statistics
 from dexar_widgets.lab.trust import gates
+
+
+def test_an_estimate_is_written_with_its_interval_if_it_has_one():
+    found = statistics.Estimate(0.5, 0.375, 0.625, 16)
+    assert (str(found), f"{found:.0%}") == ("0.5 (0.375 to 0.625; n = 16)", "50% (38% to 62%; n = 16)")
+    assert f"{statistics.Estimate(2.0, math.nan, math.nan, 1):+.1f}" == "+2.0 (n = 1)"
 
 
 def test_a_mean_leaves_out_what_is_not_known_and_counts_the_rest():
