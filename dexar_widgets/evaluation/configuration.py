@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from dexar_widgets import plugins
@@ -192,10 +193,11 @@ def _slices(file: Path) -> Iterator[bytes]:
             yield opened.read(_SLICE)
 
 
-def variants_of(methods: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> tuple[Variant, ...]:
-    """One variant per method, called like it."""
-    stray = sorted(set(options) - set(methods))
-    if stray:
+def variants_of(
+    methods: Sequence[str], options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> tuple[Variant, ...]:
+    """One variant per method, called like it; ``options`` by method."""
+    if stray := sorted(set(options) - set(methods)):
         raise ValueError(f"options are given for {stray[0]!r}, which is not measured; measured: {', '.join(methods)}.")
     return tuple(Variant(name, name, dict(options.get(name, {}))) for name in methods)
 
@@ -203,7 +205,7 @@ def variants_of(methods: Sequence[str], options: Mapping[str, Mapping[str, Any]]
 def configuration_of(
     dataset: Dataset,
     models: Sequence[str],
-    variants: Sequence[Variant],
+    variants: Sequence[Variant | str],
     metrics: Sequence[str],
     *,
     device: str | None = None,
@@ -211,7 +213,7 @@ def configuration_of(
 ) -> Configuration:
     """The configuration of a data set and of models by name, with the weights and the device that they have here.
 
-    ``device`` None: CUDA where this machine has it; for embedded models alone, the CPU.
+    A variant may be a method's name. ``device`` None: CUDA where there is one; for embedded models alone, the CPU.
     """
     import torch
 
@@ -220,4 +222,5 @@ def configuration_of(
         device = "cuda" if torch.cuda.is_available() and not embedded else "cpu"
     weights = {model: identity(model) for model in models}
     settings = dict(dataset.settings)
-    return Configuration(weights, dataset.name, settings, tuple(variants), tuple(metrics), device=device, **more)
+    named = tuple(Variant(one, one) if isinstance(one, str) else one for one in variants)
+    return Configuration(weights, dataset.name, settings, named, tuple(metrics), device=device, **more)
