@@ -17,6 +17,7 @@ from dexar_widgets.attribution import Attribution
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.files import write_whole
 from dexar_widgets.images import ImageSource, open_image
+from dexar_widgets.types import HeatMap
 from dexar_widgets.widgets import cells, html, lessons, parts, regions, snapshot, view, wire
 from dexar_widgets.widgets.measuring import Measuring
 
@@ -235,6 +236,10 @@ class Explorer(Measuring):
         if path is not None:
             write_whole(path, page.encode())
         return page
+
+    def heatmap(self) -> HeatMap:
+        """The map in view, raw and on its grid: of these words, layers, heads, filters and this method."""
+        return snapshot.heatmap(self)
 
     def snapshot(self, *, interactive: bool = True) -> None:
         """Display this view once more, as an output that needs neither a kernel nor saved widget state.

@@ -183,7 +183,7 @@ def test_the_copied_code_gives_the_exported_map_and_the_same_view(show, e, chang
     found, scope = arrays(view), {"e": e}
     exec(code(view), scope)
     assert np.allclose(scope["values"], found["map"], rtol=1e-6, atol=1e-6 * np.abs(found["map"]).max())
-    assert np.allclose(snapshot.heatmap(scope["w"]).values, scope["values"], rtol=1e-6, atol=1e-9)
+    assert np.allclose(scope["w"].heatmap().values, scope["values"], rtol=1e-6, atol=1e-9)
     state = json.loads(str(found["provenance.json"]))["view"]
     named = {name: getattr(scope["w"], name) for name in state if name != "display"}
     assert named == {name: value for name, value in state.items() if name != "display"}
@@ -210,7 +210,7 @@ def test_another_methods_map_is_exported_as_it_is_shown(show, method, steps):
     assert np.array_equal(found["map"], want)
     assert json.loads(str(found["provenance.json"]))["precision"] == "32 bits"
     exec(code(view), scope)
-    assert np.array_equal(scope["values"], want) and np.array_equal(snapshot.heatmap(scope["w"]).values, want)
+    assert np.array_equal(scope["values"], want) and np.array_equal(scope["w"].heatmap().values, want)
     scope["w"].close()
     words = "red" if steps else "The-whole-answer"
     assert export(view, "CSV").name == f"a-made-up-model_{words}_{method.replace('_', '-')}.csv"

@@ -397,11 +397,9 @@ def test_a_word_is_silenced_in_words_only_when_all_of_it_is():
 def test_the_picture_of_attention_is_its_mean_over_heads_and_layers():
     e = with_parts()
     explorer = dx.Explorer(e, method="attention", step=1, layers=0)
-    from dexar_widgets.widgets.snapshot import heatmap
-
     tokens = e.layout.tokens_of(0)
     expected = np.asarray(e.attention, float)[1, 0].mean(0)[tokens].reshape(2, 3)
-    assert np.allclose(heatmap(explorer).values, expected, atol=1e-3)
+    assert np.allclose(explorer.heatmap().values, expected, atol=1e-3)
     assert "method attention" in explorer._repr_mimebundle_()[0]["text/plain"]
 
 

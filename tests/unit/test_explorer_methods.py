@@ -49,7 +49,7 @@ def test_the_header_says_what_each_methods_maps_are_and_what_they_took():
 def test_any_method_that_gave_maps_can_be_looked_at(name):
     explorer = dx.Explorer(E, method=name, step=1)
     assert explorer.method == explorer.state()["method"] == name
-    heat = snapshot.heatmap(explorer)
+    heat = explorer.heatmap()
     expected = {
         "dexar": lambda: E.heatmap(1),
         "tam": lambda: E.attributions["tam"].sequence_map(),
@@ -57,7 +57,7 @@ def test_any_method_that_gave_maps_can_be_looked_at(name):
     np.testing.assert_array_equal(heat.values, expected.values)
     explorer.steps = []
     whole = E.sequence_map() if name == "dexar" else E.attributions[name].sequence_map()
-    np.testing.assert_array_equal(snapshot.heatmap(explorer).values, whole.values)
+    np.testing.assert_array_equal(explorer.heatmap().values, whole.values)
 
 
 def test_a_method_that_gave_no_maps_is_refused_and_those_that_did_are_named():
@@ -71,11 +71,11 @@ def test_a_method_that_gave_no_maps_is_refused_and_those_that_did_are_named():
 def test_attention_is_the_methods_own_map_where_no_rows_were_kept():
     found = attribution_of(E, "attention")
     explorer = dx.Explorer(replace(E, attributions={"attention": found}), method="attention")
-    np.testing.assert_array_equal(snapshot.heatmap(explorer).values, found.sequence_map().values)
+    np.testing.assert_array_equal(explorer.heatmap().values, found.sequence_map().values)
     rows = CASES["with_attention"]()
     explorer = dx.Explorer(replace(rows, attributions={"attention": attribution_of(rows, "attention")}))
     explorer.method = "attention"
-    assert snapshot.heatmap(explorer).values.max() < 1, "the rows' own"
+    assert explorer.heatmap().values.max() < 1, "the rows' own"
 
 
 def test_a_picture_says_the_method_and_no_setting_that_does_not_touch_it():
