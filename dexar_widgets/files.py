@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dexar_widgets.explanation import Explanation
 from dexar_widgets.summary import LayerMaps, Statistics, Summary
 from dexar_widgets.types import Example, Generation, GradientTensor, Grid, Lens, TokenLayout, Word
 
-__all__ = ["VERSION", "read", "save", "whole", "write_whole"]
+__all__ = ["VERSION", "read", "save", "whole", "write_first", "write_whole"]
 
 FORMAT = "dexar_widgets.explanation"
 VERSION = 2
@@ -40,16 +41,47 @@ def whole(path: Path) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise ValueError(f"There is no folder {str(target.parent)!r} to write {target.name!r} into; make it first.")
     place = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    place.touch()
-    mode = place.stat().st_mode
     try:
+        place.touch()
+        mode = place.stat().st_mode
         yield place
         place.chmod(mode)  # safetensors writes files for the owner alone
         with place.open("rb+") as file:
             os.fsync(file.fileno())
         place.replace(target)
+    except OSError as error:
+        raise _named(error, place, target) from error
+    finally:
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
+
+
+def _named(error: OSError, place: Path, target: Path) -> OSError:
+    """The error of the file as people know it; pyarrow tells no name, and the number in its text alone."""
+    if error.filename not in (None, str(place)):
+        return error
+    told = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
+    number = error.errno or (int(told[1]) if told else None)
+    return error if number is None else OSError(number, os.strerror(number), str(target))
+
+
+def write_first(path: Path, content: bytes) -> bool:
+    """Write a file whole, unless there is one already; whether it was written. Of many that try at once, one does."""
+    place = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        place.write_bytes(content)
+        try:
+            os.link(place, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            with path.open("xb") as file:
+                file.write(content)
+    except FileExistsError:
+        return False
     finally:
         place.unlink(missing_ok=True)
+    return True
 
 
 def write_whole(path: str | Path, content: bytes) -> Path:

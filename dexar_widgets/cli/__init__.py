@@ -6,6 +6,7 @@ Every verb is a file of this folder; torch, transformers and pandas load inside 
 ``dexar --help`` answers at once.
 """
 
+import errno
 import io
 import logging
 import os
@@ -35,6 +36,7 @@ __all__ = ["app", "main"]
 # click's ClickException, wherever this version of typer keeps it
 _Refusal: type[Exception] = typer.BadParameter.__mro__[2]
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _INTERRUPTED = 130  # as shells say it: 128 and the number of SIGINT
 
 app = typer.Typer(
@@ -104,6 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError) as error:
+        if getattr(error, "errno", None) in _FULL:
+            return _fail(
+                f"{_sentence(error)} What was written stays; once there is room, the same again goes on.",
+                1,
+                debug=debug,
+            )
         return _fail(_sentence(error), 2, debug=debug)
     except Exception as error:  # noqa: BLE001 (the last line of defence: one line, the traceback on request)
         if type(error).__name__ == "OutOfMemoryError":

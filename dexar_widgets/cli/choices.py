@@ -1,5 +1,7 @@
 """Options that several verbs share, and how their values are read."""
 
+import ast
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -87,17 +89,21 @@ def box_of(text: str) -> tuple[float, float, float, float]:
 
 
 def settings_of(given: Sequence[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` each; values are JSON where they can be read so, else text."""
+    """``NAME=VALUE`` each; values are JSON or Python (``null`` and ``None``) where they can be read so, else text."""
     found = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (equals and name.strip()):
             raise ValueError(f"--option {text!r} is not understood; write NAME=VALUE.")
-        try:
-            found[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name.strip()] = value.strip()
+        found[name.strip()] = _value(value.strip())
     return found
+
+
+def _value(text: str) -> Any:
+    for reads in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return reads(text)
+    return text
 
 
 def settings_by_method(given: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -97,6 +97,10 @@ def remarks(joined: "Joined") -> list[str]:
     told = []
     if joined.damaged:
         told.append(f"{len(joined.damaged)} parts could not be read and were measured again: {joined.damaged[0]} …")
+    if joined.foreign:
+        told.append(
+            f"{len(joined.foreign)} parts are of another configuration and were left out: {joined.foreign[0]} …"
+        )
     return told + (_reasons(joined) if joined.broken else [])
 
 

@@ -6,6 +6,7 @@ How the work is divided (shards, workers, engines) is not in here, for it change
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -76,7 +77,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         for name, least in (("levels", 2), ("blur", 0), ("randomised", 0), ("batch_size", 1), ("threads", 1)):
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}.")
         if self.fill not in get_args(Fill):
             raise ValueError(f"fill is {self.fill!r}; expected one of {', '.join(get_args(Fill))}.")

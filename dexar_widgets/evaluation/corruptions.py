@@ -21,6 +21,7 @@ from PIL import Image
 
 from dexar_widgets.evaluation.samples import BrokenSampleError, Dataset, Sample
 from dexar_widgets.images import open_image
+from dexar_widgets.lab.recognise import is_lab_scene, remember
 
 __all__ = ["CORRUPTIONS", "SEVERITIES", "Corrupted", "corrupt", "corruptions_of"]
 
@@ -250,7 +251,10 @@ class Corrupted:
         )
 
     def _corrupt(self, image: UInt8[np.ndarray, "height width 3"], sample: str) -> UInt8[np.ndarray, "height width 3"]:
-        return corrupt(image, self._corruption, self._severity, seed=self._seed, sample=sample)
+        found = corrupt(image, self._corruption, self._severity, seed=self._seed, sample=sample)
+        if is_lab_scene(image):  # whatever it looks like now
+            remember(found)
+        return found
 
 
 def _pixels(image: Path | UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:

@@ -150,7 +150,7 @@ def _not_judged(own: pd.DataFrame) -> str:
     if few:
         told.append(f"{few} numbers whose chance is known are of fewer than 10 samples, and are not judged.")
     if unknown:
-        told.append(f"The chance of {unknown} is not known, and no random maps were measured beside them.")
+        told.append(f"The chance of {unknown} numbers is not known, and no random maps were measured beside them.")
     return " ".join(told)
 
 

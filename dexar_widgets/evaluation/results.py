@@ -84,7 +84,7 @@ def read(folders: Sequence[Path]) -> Results:
     units = units.drop_duplicates(_UNIT).sort_index().reset_index(drop=True)
     kept = scores["unit"].isin(units["unit"]) | scores["metric"].notna()
     scores = scores[kept].drop_duplicates([*_UNIT, "metric", "view", "target"]).reset_index(drop=True)
-    costs = costs.merge(units[["unit", "facts"]], on="unit")
+    costs = costs.drop_duplicates("unit").merge(units[["unit", "facts"]], on="unit")
     scores, units, costs = (_in_order(table, told) for table in (scores, units, costs))
     return Results(scores, units, costs, told, tuple(note for one in found for note in one.notes))
 

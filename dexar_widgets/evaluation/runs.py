@@ -43,6 +43,8 @@ class Shard:
     count: int = 1
 
     def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"{self.count} shards hold nothing; expected at least 1.")
         if not 0 <= self.index < self.count:
             raise ValueError(
                 f"There is no shard {self.index}/{self.count}; shards of {self.count} are 0 to {self.count - 1}."

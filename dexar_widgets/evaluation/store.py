@@ -3,7 +3,7 @@
 A unit is one map of one answer: a model, a sample and a variant. Its record holds what was measured (the map, the raw
 curves), what every metric made of that, and what it took. Parts may come from any number of processes, in any order,
 and hold the same unit twice: reading takes each once, with its result if it has one, and of others the last that was
-written. A part that cannot be read is as if it were not there.
+written. A part that cannot be read, or is of another configuration, is as if it were not there.
 
 `join` writes three tables, sorted by unit: ``results.parquet`` (a row per score), ``units.parquet`` (a row per unit,
 with raw curves, so that another area can be taken without the model), and ``costs.parquet`` (seconds, memory,
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from dexar_widgets.evaluation.configuration import CURVES, Configuration, differences
 from dexar_widgets.evaluation.records import Status
-from dexar_widgets.files import whole, write_whole
+from dexar_widgets.files import whole, write_first, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ _COSTS = (
 )
 _SCORE = ("metric", "view", "target", "value", "status", "chance", "parts")
 _KEY = ("unit", "status")
+_OF = ("unit", "model", "sample", "variant")
 _WEIGHT = {"ok": 2, "lost": 0}
 """What is known for good comes before what was lost once."""
 _PLAIN = ("unit", "model", "data", "sample", "variant", "method", "options", "status", "reason", "answer", "facts")
@@ -64,12 +65,16 @@ def _schema() -> "pa.Schema":
 
 @dataclass(frozen=True)
 class Joined:
-    """What `Store.join` found: units, of which ``broken`` have no result, and parts that could not be read."""
+    """What `Store.join` found: units, of which ``broken`` have no result.
+
+    Parts that were left out are ``damaged``, which could not be read, or ``foreign``, of another configuration.
+    """
 
     units: int
     broken: int
     damaged: tuple[str, ...]
     tables: Mapping[str, Path] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
 
 
 class Store:
@@ -82,7 +87,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, configuration: Configuration) -> None:
-        self.folder, self._parts = folder, folder / "parts"
+        self.folder, self._parts, self._configuration = folder, folder / "parts", configuration
         try:
             self._parts.mkdir(parents=True, exist_ok=True)
             _same(folder / "configuration.json", configuration)
@@ -120,45 +125,61 @@ class Store:
 
     def states(self) -> dict[str, Status]:
         """Of every unit that there is, its status."""
-        units = self._units([*_KEY], [])
+        units = self._units([*_KEY])
         return dict(zip(*(units[name].to_pylist() for name in _KEY), strict=True))
 
     def costs(self) -> "pd.DataFrame":
         """What units took, as ``costs.parquet`` has it, of all parts there are now."""
-        units = self._units([*_KEY, "model", "sample", "variant", "costs"], [])
+        units = self._units([*_KEY, "costs"])
         found: pd.DataFrame = _costs(units).to_pandas()
         return found
 
     def join(self) -> Joined:
         """Write the tables of all parts; safe to call while others write."""
         damaged: list[str] = []
-        units = self._units(None, damaged)
+        foreign: list[str] = []
+        units = self._units(None, damaged, foreign)
         tables = {
             "results": self._write("results", _results(units)),
             "units": self._write("units", units.drop_columns(["scores", "costs"])),
             "costs": self._write("costs", _costs(units)),
         }
         broken = sum(state != "ok" for state in units["status"].to_pylist())
-        return Joined(len(units), broken, tuple(damaged), tables)
+        return Joined(len(units), broken, tuple(damaged), tables, tuple(foreign))
 
-    def _units(self, columns: Sequence[str] | None, damaged: list[str]) -> "pa.Table":
-        """These columns of every unit, each once, in the units' order; "unit" and "status" must be among them."""
+    def _units(
+        self, columns: Sequence[str] | None, damaged: list[str] | None = None, foreign: list[str] | None = None
+    ) -> "pa.Table":
+        """These columns of every unit, and those that name it; each once, in the units' order."""
         import pyarrow as pa
 
-        parts = list(self._read(columns, damaged))
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *_OF]))
+        parts = []
+        for name, table in self._read(wanted, [] if damaged is None else damaged):
+            if self._is_ours(table):
+                parts.append(table)
+            elif foreign is not None:
+                foreign.append(name)
         found = pa.concat_tables(parts) if parts else _schema().empty_table()
         best: dict[str, tuple[int, int]] = {}
         for place, (unit, state) in enumerate(zip(*(found[name].to_pylist() for name in _KEY), strict=True)):
             best[unit] = max(best.get(unit, (-1, 0)), (_WEIGHT.get(state, 1), place))
         return found.take(pa.array([best[unit][1] for unit in sorted(best)], pa.int64())).combine_chunks()
 
-    def _read(self, columns: Sequence[str] | None, damaged: list[str]) -> Iterator["pa.Table"]:
+    def _is_ours(self, part: "pa.Table") -> bool:
+        """Whether a part is of this configuration, as units' ids tell; a part's are all of one."""
+        first = part.select(_OF).slice(0, 1).to_pylist()
+        return all(
+            self._configuration.unit(one["model"], one["sample"], one["variant"]) == one["unit"] for one in first
+        )
+
+    def _read(self, columns: Sequence[str] | None, damaged: list[str]) -> Iterator[tuple[str, "pa.Table"]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         for file in self.files(self.folder):
             try:
-                yield pq.read_table(file, schema=_schema(), columns=columns, memory_map=False)
+                yield file.name, pq.read_table(file, schema=_schema(), columns=columns, memory_map=False)
             except (pa.ArrowException, OSError):  # cut short where the machine lost power, or somebody else's
                 damaged.append(file.name)
 
@@ -195,8 +216,8 @@ def _costs(units: "pa.Table") -> "pa.Table":
 
 def _same(path: Path, configuration: Configuration) -> None:
     """Keep the configuration, or refuse another than the one that is kept."""
-    if not path.is_file():
-        write_whole(path, json.dumps(configuration.told, indent=1, ensure_ascii=False).encode())
+    told = json.dumps(configuration.told, indent=1, ensure_ascii=False).encode()
+    if not path.is_file() and write_first(path, told):
         return
     try:
         before = json.loads(path.read_text())

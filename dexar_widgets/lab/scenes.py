@@ -12,6 +12,7 @@ from PIL import Image
 from dexar_widgets.lab.backgrounds import background_pixels
 from dexar_widgets.lab.chance import specification
 from dexar_widgets.lab.language import Answer, Mark, caption
+from dexar_widgets.lab.recognise import remember
 from dexar_widgets.lab.specifications import Background, Prop, SceneObject, Specification
 from dexar_widgets.lab.sprites import Sprite, paint, sprite
 from dexar_widgets.lab.world import MODEL_SIZE
@@ -149,7 +150,9 @@ def render(spec: Specification, *, size: int = 384) -> Scene:
     """Draw a specification at ``size`` × ``size`` pixels."""
     if size < MODEL_SIZE // 2:
         raise ValueError(f"A scene of {size} pixels is too small to tell objects apart; use 48 or more.")
-    return Scene(spec, np.asarray(draw(spec, size)), _masks(spec.objects, size), _masks(spec.props, size))
+    image = np.asarray(draw(spec, size))
+    remember(image)
+    return Scene(spec, image, _masks(spec.objects, size), _masks(spec.props, size))
 
 
 def _masks(things: Sequence[SceneObject | Prop], size: int) -> Bool[np.ndarray, "thing height width"]:

@@ -216,9 +216,13 @@ def test_costs_tell_interventions_and_the_whole_sample(measured):
         assert (units["forwards_randomised"].sum() > 0) == checked
 
 
+EACH = "import sys; from dexar_widgets.cli import main; from dexar_widgets.evaluation import runs; runs._PER_PART = 1; "
+"""Every sample is a part of its own, so that a kill finds some of them written."""
+
+
 def run(folder, *more, **options):
-    command = [sys.executable, "-c", "import sys; from dexar_widgets.cli import main; sys.exit(main())", "evaluate"]
-    command += ["--data-option", "count=6", "--methods", "dexar,random", "--metrics", "energy_pointing_game,deletion"]
+    command = [sys.executable, "-c", f"{EACH}sys.exit(main())", "evaluate"]
+    command += ["--data-option", "count=8", "--methods", "dexar,random", "--metrics", "energy_pointing_game,deletion"]
     command += ["--levels", "3", "--out", str(folder), *more]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
 
@@ -227,14 +231,21 @@ def contents(folder):
     return [(folder / f"{name}.parquet").read_bytes() for name in ("results", "units")]
 
 
+def parts(folder):
+    return len([*folder.glob("parts/*.parquet")])
+
+
 def test_killed_processes_leave_a_run_that_ends_with_the_same_bytes(tmp_path):
     whole = run(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read().decode()
-    for seconds in (4.0, 6.0):
+    for some in (1, 3):
         process = run(tmp_path / "cut", "--jobs", "2", start_new_session=True)
-        time.sleep(seconds)
+        while parts(tmp_path / "cut") < some and process.poll() is None:
+            time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        assert some <= parts(tmp_path / "cut") < 8  # in mid-run
+        assert not (tmp_path / "cut" / "results.parquet").exists()
     last = run(tmp_path / "cut", "--jobs", "2")
     assert last.wait() == 0, last.stderr.read().decode()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

@@ -141,3 +141,8 @@ def test_a_corruption_that_there_is_not_is_refused_before_anything_is_written(tm
     assert said in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_values_are_read_as_json_or_as_python_has_them():
+    given = ["a=None", "b=null", "c=3", "d=True", "e=text", "f=[1, 2]", "g='3'"]
+    assert choices.settings_of(given) == {"a": None, "b": None, "c": 3, "d": True, "e": "text", "f": [1, 2], "g": "3"}

@@ -244,8 +244,8 @@ def test_a_sample_without_its_image_or_mask_is_broken(tmp_path):
     [
         (AIR[:, :6], r"air\.jpg' has 8×6 pixels and its mask 6×6"),
         (np.where(AIR, np.uint8(21), AIR), r"air\.png' holds the value 21, which is no class"),
-        (AIR * 0, "no class covers 0 of the image"),
-        (np.full_like(AIR, VOID), "no class covers 0 of the image"),
+        (AIR * 0, "no object covers more than 0.0% of the image"),
+        (np.full_like(AIR, VOID), "no object covers more than 0.0% of the image"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_broken(tmp_path, mask, message):
@@ -288,4 +288,4 @@ def test_an_image_that_exif_turns_is_broken_for_its_mask_may_not_be(tmp_path):
 
 
 def test_an_image_without_an_object_of_the_least_area_is_broken(tmp_path):
-    assert "no class covers 0.5 of the image" in broken(made(tmp_path), min_area=0.5)
+    assert "no object covers more than 50.0% of the image" in broken(made(tmp_path), min_area=0.5)

@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -16,6 +18,7 @@ from dexar_widgets.evaluation import configuration
 from dexar_widgets.evaluation.configuration import Configuration, Variant, identity, variants_of
 from dexar_widgets.evaluation.samples import Given
 from dexar_widgets.evaluation.store import Store
+from dexar_widgets.files import write_first
 from dexar_widgets.metrics import mse
 
 CONFIGURATION = Configuration(
@@ -136,6 +139,43 @@ def test_another_configuration_is_refused_by_name(tmp_path, change):
     assert Store(tmp_path, replace(CONFIGURATION)).states().keys() == {one["unit"] for one in RECORDS}
 
 
+def test_of_many_configurations_at_once_one_gets_the_folder(tmp_path, monkeypatch):
+    first = replace(CONFIGURATION, seed=1)
+
+    def late(path, content):  # another process was faster, between the look and the write
+        monkeypatch.undo()
+        Store(tmp_path, first)
+        return write_first(path, content)
+
+    monkeypatch.setattr("dexar_widgets.evaluation.store.write_first", late)
+    with pytest.raises(ValueError, match="other seed"):
+        Store(tmp_path, CONFIGURATION)
+    assert json.loads((tmp_path / "configuration.json").read_text()) == first.told
+
+
+def test_a_file_is_written_first_by_one_of_many_with_and_without_hard_links(tmp_path, monkeypatch):
+    for name in ("with", "without"):
+        with ThreadPoolExecutor(8) as pool:
+            done = list(pool.map(lambda n: write_first(tmp_path / name, b"%d" % n), range(8)))  # noqa: B023
+        assert done.count(True) == 1 and (tmp_path / name).read_bytes() == b"%d" % done.index(True)
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(95, "not supported")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["with", "without"]
+
+
+def test_parts_of_another_configuration_are_left_out_and_told(tmp_path):
+    store, other = Store(tmp_path / "ours", CONFIGURATION), replace(CONFIGURATION, seed=1)
+    store.add(RECORDS[:4])
+    before = store.join()
+    theirs = Store(tmp_path / "theirs", other)
+    theirs.add([one | {"unit": other.unit(one["model"], one["sample"], one["variant"])} for one in RECORDS])
+    (part,) = Store.files(tmp_path / "theirs")
+    shutil.copy(part, tmp_path / "ours" / "parts")
+    assert len(store.states()) == 4
+    after = store.join()
+    assert (after.units, after.foreign, after.damaged) == (before.units, (part.name,), ())
+    assert (before.foreign, len(store.costs())) == ((), 4)
+
+
 def test_other_versions_are_another_configuration(tmp_path):
     Store(tmp_path, CONFIGURATION)
     path = tmp_path / "configuration.json"
@@ -155,19 +195,30 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
         Store(tmp_path / "file", CONFIGURATION)
 
 
-def test_a_full_disk_loses_nothing_already_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(28, "x"), OSError("Error writing bytes. Detail: [errno 28] No space")])
+def test_a_full_disk_loses_nothing_already_written_and_is_told_by_the_files_name(tmp_path, monkeypatch, error):
     store = Store(tmp_path, CONFIGURATION)
     store.add(RECORDS[:4])
+    real = pq.write_table
 
-    def full(*_args, **_options):
-        raise OSError(28, "No space left on device")
+    def full(table, _place, **options):
+        if Path("/dev/full").exists():
+            real(table, "/dev/full", **options)
+        raise error  # as pyarrow's is
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as raised:
         store.add(RECORDS[4:])
+    assert raised.value.errno == 28 and raised.value.filename.endswith(".parquet")
     monkeypatch.undo()
     assert len(store.states()) == 4
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".parquet"]
+
+
+@pytest.mark.parametrize("change", [{"blur": math.inf}, {"blur": math.nan}, {"levels": 1}, {"threads": 0}])
+def test_settings_that_mean_nothing_are_refused(change):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} is .*; expected at least"):
+        replace(CONFIGURATION, **change)
 
 
 def test_the_same_unit_has_the_same_id_wherever_it_is_made():

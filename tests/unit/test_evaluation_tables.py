@@ -224,6 +224,13 @@ def test_costs_are_means_of_an_explanation():
     assert (one["n"], one["seconds"], one["seconds_curves"], one["peak_bytes"]) == (2, 5.0, 9.0, 5.0)
 
 
+def test_one_folder_given_twice_costs_what_it_cost_once(tmp_path):
+    for name in ("one", "copy"):
+        write(tmp_path / name, *(score(sample, "dexar", 0.5) for sample in range(3)))
+    both = results.read([tmp_path / "one", tmp_path / "copy"])
+    assert len(both.costs) == len(results.read([tmp_path / "one"]).costs) == len(both.units) == 3
+
+
 def test_the_papers_names_and_ours_mean_the_same_families():
     names = {
         "llava": ("LlaVA-1.5", "LLaVA-1.5-7B", "unspecified(LLaVA-1.5?)", "lab/llava", "llava-hf/llava-1.5-7b-hf"),

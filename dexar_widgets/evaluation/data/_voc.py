@@ -118,5 +118,5 @@ def segmented(folder: Path, id_: str, options: Segmented) -> Segments:
         if np.count_nonzero(values == value) >= least
     }
     if not masks:
-        raise BrokenSampleError(f"{str(table)!r}: no class covers {options.min_area:g} of the image.")
+        raise BrokenSampleError(f"{str(table)!r}: no object covers more than {options.min_area:.1%} of the image.")
     return Segments(image, masks, values == _VOID)

@@ -160,5 +160,7 @@ def _masks(
     least = max(1, options.min_area * height * width)
     masks = {annotations.names[number]: found[number] for number in sorted(found) if found[number].sum() >= least}
     if not masks:
-        raise BrokenSampleError(f"{str(annotations.path)!r}: no class covers {options.min_area:g} of image {id_}.")
+        raise BrokenSampleError(
+            f"{str(annotations.path)!r}: image {id_} shows no object of more than {options.min_area:.1%} of it."
+        )
     return masks, ignored & ~np.any(list(masks.values()), axis=0)

@@ -73,7 +73,13 @@ def _plate(vlm: VLM, sample: Sample, request: Request) -> Plate:
         for head in (f"severity {severity}", *(view.title.removeprefix("DEX-AR, ") for view in views))
     ]
     clean = _cells(vlm, sample, views)
-    rows = [Row("none, the image as it is", [*clean, *[None] * (len(heads) - len(clean))], _said([clean], views))]
+    rows = [
+        Row(
+            "none, of no severity: the image as it is",
+            [*clean, *[None] * (len(heads) - len(clean))],
+            _said([clean], views),
+        )
+    ]
     for number, corruption in enumerate(CORRUPTIONS):
         request.tell(number, len(CORRUPTIONS), f"{vlm.name}, {sample.id}: {corruption}")
         each = []
@@ -93,7 +99,7 @@ def _cells(vlm: VLM, sample: Sample, views: list[View]) -> list[Picture]:
     for view in views:
         heat, weight = view.heat(e), filtered(e, content, view)
         numbers = {_WEIGHT: weight}
-        lines = [f"ω {weight:.1f}×"]
+        lines = ["ω ∞×" if np.isinf(weight) else f"ω {weight:.1f}×"]
         if mask is not None:
             value = shared(heat, mask)
             numbers[_SHARE] = value
