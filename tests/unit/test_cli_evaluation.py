@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dexar_widgets import cli, plugins
+from dexar_widgets.cli import choices
 from dexar_widgets.evaluation import runs
 
 pytestmark = pytest.mark.slow
