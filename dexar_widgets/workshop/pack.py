@@ -22,6 +22,8 @@ __all__ = ["INSTALL", "PLATFORMS", "PYTHONS", "notebooks", "pack"]
 
 NAME = "dexar-widgets"
 PYTHONS = ("3.11", "3.12", "3.13")
+_TOLD = 800
+"""Characters of another program's error."""
 INSTALL = f'python -m pip install --no-index --find-links wheels "{NAME}[jupyter,eval]"'
 """What is typed in the folder that was handed out."""
 _PATCH = 9
@@ -194,6 +196,9 @@ def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        errors = [text for text in said if text.strip().startswith(("ERROR", "error", "cause"))] or said
-        raise ValueError(f"{Path(command[0]).name} could not do its part: {' '.join(errors[-3:])}")
+        errors = [text.strip() for text in said if text.strip().startswith(("ERROR", "error", "cause"))] or said[-3:]
+        more = (
+            " Where an index is out of reach, --find-links takes a folder of wheels." if "etch" in str(errors) else ""
+        )
+        raise ValueError(f"{Path(command[0]).name} could not do its part: {' '.join(errors)[:_TOLD]}{more}")
     return done.stdout
