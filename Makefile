@@ -25,7 +25,7 @@ test: $(VENV)/.dev browser  ## every test (Python and TypeScript)
 	$(BIN)/python js/hatch_build.py test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-test-fast: $(VENV)/.dev  ## the unit and contract tests that take less than 90 seconds together
+test-fast: $(VENV)/.dev  ## the unit and contract tests that take a minute or two together
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "(unit or contract) and not slow"
 
 jupyter: $(VENV)/.jupyter  ## JupyterLab on the first notebook

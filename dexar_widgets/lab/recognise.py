@@ -44,7 +44,7 @@ def remember(image: UInt8[np.ndarray, "height width 3"]) -> None:
 
 
 def _key(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=8).digest()
+    return hashlib.blake2b(image.tobytes(), digest_size=8).digest()
 
 
 def is_lab_scene(image: Image.Image | UInt8[np.ndarray, "height width 3"]) -> bool:
