@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dexar_widgets import failures, lab
     from dexar_widgets.attribution import Attribution
-    from dexar_widgets.causal import Check, Deletion, Knockout, check, checks
+    from dexar_widgets.causal import Check, Checks, Deletion, Knockout, check, checks
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.files import read
     from dexar_widgets.verbs import attribute, compare, explain
@@ -30,6 +30,7 @@ _HOME = {
     "attribute": "verbs",
     "compare": "verbs",
     "Check": "causal",
+    "Checks": "causal",
     "Deletion": "causal",
     "Knockout": "causal",
     "check": "causal",
@@ -44,7 +45,7 @@ _HOME = {
     "SceneBuilder": "widgets.builder",
 }
 
-__all__ = ["VLM", "Attribution", "Check", "Deletion", "Explanation", "Explorer", "Knockout", "SceneBuilder"]
+__all__ = ["VLM", "Attribution", "Check", "Checks", "Deletion", "Explanation", "Explorer", "Knockout", "SceneBuilder"]
 __all__ += ["attribute", "check", "checks", "compare", "explain", "failures", "lab", "load", "models", "read"]
 
 

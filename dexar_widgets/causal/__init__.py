@@ -11,7 +11,8 @@ from dexar_widgets import perturb
 from dexar_widgets.causal.chance import RANDOMS
 from dexar_widgets.causal.deletions import FRACTIONS, Deletion, changed, deletion
 from dexar_widgets.causal.knockouts import Knockout, knockout
-from dexar_widgets.causal.regions import Check, How, Region, checks
+from dexar_widgets.causal.regions import Region, checks
+from dexar_widgets.causal.results import Check, Checks, How
 from dexar_widgets.causal.scoring import BATCH
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Filter, Heads, Layers, Preset, Step, TextSet
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dexar_widgets.lab import Scene
     from dexar_widgets.vlm import VLM
 
-__all__ = ["Check", "Deletion", "How", "Knockout", "Region", "check", "checks", "deletion", "knockout"]
+__all__ = ["Check", "Checks", "Deletion", "How", "Knockout", "Region", "check", "checks", "deletion", "knockout"]
 
 
 @overload

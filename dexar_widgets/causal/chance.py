@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["ENOUGH", "LEVEL", "NEEDS", "NOTHING", "RANDOMS", "Tail", "jsonable", "p_value", "plain", "range_of"]
+__all__ = ["ENOUGH", "LEVEL", "NEEDS", "NOTHING", "RANDOMS", "Tail", "jsonable", "p_value", "plain", "range_of", "told"]
 
 RANDOMS = 19
 """Random regions or orders, unless told: p can fall to 1/20."""
@@ -54,6 +54,11 @@ def range_of(
 def plain(nats: float | np.floating) -> str:
     """Two decimals, and no minus before zero."""
     return f"{round(float(nats), 2) + 0.0:.2f}"
+
+
+def told(p: float | None, nats: float) -> str:
+    """As in "p = 0.05"; "" where there is no p, or no effect: at most `NOTHING` nats lost or gained have no odds."""
+    return "" if p is None or math.isnan(p) or abs(nats) <= NOTHING else f"p = {p:.2g}"
 
 
 def jsonable(value: Any) -> Any:

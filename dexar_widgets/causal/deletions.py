@@ -119,7 +119,8 @@ class Deletion(ByValue):
                 lines.append(f"“{word}”: its map is {verdict}, so it has no top cells.")
                 continue
             random = self.random_auc[row]
-            beside = f" ({plain(random.mean())} in random order, p = {self.p[row]:.2g})" if random.size else ""
+            p = f", p = {self.p[row]:.2g}" if verdict != "no effect" else ""
+            beside = f" ({plain(random.mean())} in random order{p})" if random.size else ""
             drawn = f" ({self.ties[row]:.0%} of the cells were drawn from equals)" if self.ties[row] else ""
             lines.append(f"“{word}”: {plain(self.auc[row])}{beside}: {verdict}{drawn}.")
         return "\n".join(lines)

@@ -28,7 +28,7 @@ class Measuring(Live):
         *,
         how: perturb.How = "mean",
         id: str | None = None,
-    ) -> jobs.Job[list[causal.Check]]:
+    ) -> jobs.Job[causal.Checks]:
         """Hide a region and see what each word loses (`dexar_widgets.causal.checks`); `wait` waits for it.
 
         By default the words and the region that are selected. ``steps`` is a word, or several, each a word or a group
@@ -48,7 +48,7 @@ class Measuring(Live):
         each = [steps] if isinstance(steps, str | int | slice) else steps or [self.steps or e.steps]
         words = [e.steps_of(word) for word in each]
 
-        def work() -> list[causal.Check]:
+        def work() -> causal.Checks:
             found = causal.checks(e, steps=words, region=mask, how=how, vlm=vlm)
             self._keep(e, results.of_checks(where if isinstance(where, str) else regions.outline_of(where), found))
             return found

@@ -68,7 +68,7 @@ def test_checks_of_several_words_are_those_of_each_word_for_the_same_passes(expl
     steps = [0, (1, 2), slice(None)]
     found = causal.checks(explained, steps=steps, region=region, how="blur", randoms=4)
     assert counts == [3 + 2 * 4]
-    assert found == [dx.check(explained, step=step, region=REGION, how="blur", randoms=4) for step in steps]
+    assert list(found) == [dx.check(explained, step=step, region=REGION, how="blur", randoms=4) for step in steps]
     assert len({check.log_prob for check in found}) == 3
 
 

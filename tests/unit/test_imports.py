@@ -118,9 +118,10 @@ def test_plug_ins_never_import_their_siblings(name):
     assert not EVER[name] & (siblings - {name})
 
 
-@pytest.mark.parametrize("name", ["types", "jobs"])
-def test_the_lowest_level_imports_nothing_of_ours(name):
-    assert not EVER[name] & NAMES
+@pytest.mark.parametrize(("name", "shown_by"), [("types", {"display"}), ("jobs", set())])
+def test_the_lowest_level_imports_nothing_of_ours_but_to_show_itself(name, shown_by):
+    assert not EAGER[name] & NAMES
+    assert EVER[name] & NAMES <= shown_by
 
 
 def test_jobs_need_the_standard_library_alone():
