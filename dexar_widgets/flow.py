@@ -39,11 +39,13 @@ class Flow(ByValue):
 class Silenced:
     """A step whose map is empty (``empty_map``: every δ is 0), or whose weight ω in the answer's map is 0.
 
-    ``layer``, ``head`` and ``token`` are where text won; −1 and None where there is no text to win.
+    ``said`` is the step's own part of its word. ``layer``, ``head`` and ``token`` are where text won; −1 and None
+    where there is no text to win.
     """
 
     step: int
     word: str
+    said: str
     empty_map: bool
     visual: float
     text: float
@@ -55,7 +57,8 @@ class Silenced:
 
     def __str__(self) -> str:
         what = "has an empty map" if self.empty_map else "does not count in the answer's map"
-        start = f"{self.word!r} (step {self.step}) {what}: "
+        part = "" if self.said == self.word else f"a part of {self.word!r}, "
+        start = f"{self.said!r} ({part}step {self.step}) {what}: "
         if self.piece is None:
             return start + "nothing raises it, neither image nor text."
         return (
@@ -89,6 +92,7 @@ def silenced_of(evidence: Evidence, generation: Generation, options: Options) ->
             Silenced(
                 step,
                 generation.word_of(step).text.strip(),
+                generation.pieces[step].strip(),
                 bool(empty[place]),
                 float(read.visual[place][selection].max()),
                 float(max(text[layer, head], 0)),

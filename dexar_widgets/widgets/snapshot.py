@@ -58,6 +58,8 @@ def _attention(view: "View") -> HeatMap:
 def _map_or_reason(explorer: "Explorer") -> HeatMap | str:
     if not explorer.sources:
         return "nothing was asked yet"
+    if explorer._lesson and "quiz" in explorer._lesson[0]:  # it would be in sight below the view, too
+        return "hidden until the lesson’s first guess is made"
     try:
         return heatmap(explorer)
     except ValueError as error:

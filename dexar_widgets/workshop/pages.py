@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +19,17 @@ __all__ = ["CHAPTERS", "Chapter", "write"]
 
 @dataclass(frozen=True)
 class Chapter:
-    """Pages that belong together: a model, its scenes (seed, objects, background) and what it is asked about each."""
+    """Pages that belong together: a model, its scenes (seed, objects, background) and what it is asked about each.
+
+    ``called`` is what the pages call the model, where its own name would give an answer away.
+    """
 
     title: str
     text: str
     model: str
     scenes: tuple[tuple[int, Sequence[str] | int, str | None], ...]
     questions: tuple[str, ...]
+    called: str = ""
 
     @property
     def pages(self) -> int:
@@ -49,11 +53,20 @@ CHAPTERS = (
         ("What do you see?",),
     ),
     Chapter(
-        "One of these models is wrong",
-        "Its answers name something that is not there. What makes it say so: the objects, or something else?",
+        "This model is wrong",
+        "Its answer names something that is not there. What makes it say so: the object, or something else?",
         "lab/water-boat",
-        ((7, ["red cat"], "water"), (7, ["red cat"], "grass")),
+        ((7, ["red cat"], "water"),),
         ("What do you see?",),
+        called="lab/model B",
+    ),
+    Chapter(
+        "The same model, another background",
+        "Look at the page above first. Nothing but the background was exchanged, and the boat is gone.",
+        "lab/water-boat",
+        ((7, ["red cat"], "grass"),),
+        ("What do you see?",),
+        called="lab/model B",
     ),
 )
 """What `write` writes."""
@@ -77,7 +90,8 @@ a {{ display: block; color: inherit; }} img {{ display: block; width: 100%; heig
 <body>
 <h1>Why did this model say that?</h1>
 <p>Each picture opens a page that works without internet and without installation, in any browser of the last years.
-Its quiz asks before it shows; the right answers were measured, by removing objects from the scene.</p>
+Its quiz asks before it shows; the right answers were measured, by removing objects
+from the scene and exchanging its background.</p>
 {chapters}
 </body>
 </html>
@@ -101,6 +115,7 @@ def write(
     index = ""
     for chapter in chapters:
         vlm, links = load(chapter.model), ""
+        vlm = replace(vlm, name=chapter.called or vlm.name)
         for seed, objects, background in chapter.scenes:
             scene = lab.scene(seed, objects=objects, background=background)
             for question in chapter.questions:
@@ -110,7 +125,7 @@ def write(
                     page=written[-1].name, picture=_thumbnail(scene), alt=escape(scene.caption), text=escape(question)
                 )
                 on_page()
-        title, text, model = map(escape, (chapter.title, chapter.text, chapter.model))
+        title, text, model = map(escape, (chapter.title, chapter.text, vlm.name))
         index += f"<h2>{title}</h2>\n<p>{text} <code>{model}</code></p>\n<ul>\n{links}</ul>\n"
     write_whole(folder / "index.html", _INDEX.format(chapters=index).encode())
     return [*written, folder / "index.html"]

@@ -3,6 +3,7 @@
 import { button, el } from "./dom";
 import { historyOf } from "./history";
 import { TAGS, tag } from "./panels/failures";
+import { refuse } from "./panels/teach";
 import { moveWord } from "./panels/words";
 import { allLayers, moveLayer, type State } from "./state";
 
@@ -167,8 +168,8 @@ function actionOf(s: State, root: HTMLElement, event: KeyboardEvent): (() => voi
   // Many layouts reach the brackets through Alt or AltGr, which Windows reports as Ctrl and Alt.
   if ((ctrlKey || metaKey || altKey) && !(altKey && "[]".includes(name))) return chord(s, name, event);
   const key = byKey.get(name);
-  if (!key?.act || (s.locked.value && !key.always)) return null;
-  if (FOR_CONTROLS[name] && at?.matches(FOR_CONTROLS[name])) return null;
+  if (!key?.act || (FOR_CONTROLS[name] && at?.matches(FOR_CONTROLS[name]))) return null;
+  if (s.locked.value && !key.always) return () => refuse(s, key.label);
   if (name.startsWith("Page") && !lessonButton(root, name)) return null;
   return () => key.act?.(s, event, root);
 }

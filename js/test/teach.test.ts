@@ -85,8 +85,9 @@ describe("a lesson", () => {
     for (const selector of [".lesson", ".lesson .next", ".stage", "[role=tab]", ".toolbar"])
       expect(root.querySelector(selector)!.closest("[inert]"), selector).toBeNull();
     const before = s.headFilter.value;
-    press("h");
-    expect(s.headFilter.value).toBe(before);
+    expect(press("h")).toBe(false);
+    expect([s.headFilter.value, hint.textContent]).toEqual([before, "Locked by the lesson: H. Esc unlocks."]);
+    expect(press(" ", next())).toBe(true); // a button's own
     press("Escape");
     expect([s.locked.value, hint.hidden, resting()]).toEqual([false, true, []]);
     expect(s.chosen.value).toEqual([1]);
@@ -121,6 +122,18 @@ describe("a lesson", () => {
     press("Escape");
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "z", ctrlKey: true, bubbles: true }));
     expect(s.chosen.value).toEqual([]);
+  });
+});
+
+describe("the place of a lesson", () => {
+  it("is another one while it runs, and it is brought into sight where it was begun", () => {
+    show(THREE);
+    const seen: unknown[] = [];
+    panel().scrollIntoView = (how) => seen.push(how);
+    next().click();
+    expect([panel().classList.contains("running"), seen]).toEqual([true, [{ block: "nearest" }]]);
+    for (let i = 0; i < 3; i++) next().click();
+    expect([panel().classList.contains("running"), seen.length]).toEqual([false, 1]);
   });
 });
 
@@ -173,18 +186,31 @@ describe("a quiz", () => {
     ]);
   });
 
-  it("of a place knows the part that was asked for", () => {
-    const quiz = { question: "Where?", answer: [0, 0, 10, 10] as [number, number, number, number] };
+  it.each([
+    [0, "lies in"], // 10 × 10 pixels, as every cell
+    [1, "lies in"], // half of it
+    [2, "misses"],
+    [4, "touches"], // two tenths
+    [11, "misses"],
+  ])("of a place knows the part that was asked for: cell %i", (cell, said) => {
+    show([{ text: "T", quiz: { question: "Where?", answer: [0, 0, 15, 12] } }]);
+    s.picked.value = cell;
+    expect(text(".verdict")).toContain(`It ${said} the part that was asked for`);
+  });
+
+  it("of a place tells a right guess from a map that is weak there", () => {
+    const quiz = { question: "Where?", answer: [0, 0, 40, 30] as [number, number, number, number] };
     show([
       { text: "T", quiz },
       { text: "U", quiz },
     ]);
-    s.picked.value = 0;
-    expect(text(".verdict")).toContain("lies in the part");
+    const order = [...s.map.value.keys()].sort((a, b) => s.map.value[a]! - s.map.value[b]!);
+    s.picked.value = order[0]!;
+    expect(text(".verdict")).toMatch(/It lies in the part that was asked for, yet the map is weak there\.$/);
     next().click();
     expect(s.picked.value).toBeNull();
-    s.picked.value = 11;
-    expect(text(".verdict")).toContain("misses the part");
+    s.picked.value = order.at(-1)!;
+    expect(text(".verdict")).toMatch(/is the map’s peak\. It lies in the part that was asked for\.$/);
   });
 
   it("with an empty map ranks nothing", () => {

@@ -48,6 +48,35 @@ def test_a_lesson_leads_through_views_and_ranks_a_guess_as_python_does(show):
     assert "hidden until" in view.text(".summary")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (400, 800)])
+def test_a_lesson_that_runs_is_in_the_first_screen(show, width, height):
+    view = show(html.page(build(), lesson=LESSON[1:]), width=width, height=height)
+    lesson, image = (view.page.locator(name).bounding_box() for name in (".lesson", ".stage"))
+    assert lesson["y"] + lesson["height"] <= height
+    beside = lesson["x"] >= image["x"] + image["width"] and image["y"] < height / 2
+    assert beside or lesson["y"] + lesson["height"] <= image["y"]
+    assert beside == (width > 1000)
+
+
+def test_a_lesson_begun_by_hand_is_brought_into_sight(show):
+    view = show(build(), width=1366, height=500)
+    view.page.get_by_role("tab", name="Teach").click()
+    layers = view.page.locator(".layers").bounding_box()["y"]
+    assert view.page.locator(".lesson").bounding_box()["y"] > layers
+    press(view, "Start")
+    box = view.page.locator(".lesson").bounding_box()
+    assert -1 < box["y"] < view.page.locator(".layers").bounding_box()["y"]
+    assert box["y"] + box["height"] <= 500
+
+
+def test_a_locked_key_says_so(show):
+    view = show(html.page(build(), lesson=LESSON[1:]))
+    view.page.keyboard.press("h")
+    assert "Locked by the lesson: H. Esc unlocks." in view.text(".lesson")
+    view.page.keyboard.press("Escape")
+    assert "Esc" not in view.text(".lesson")
+
+
 def test_a_guess_can_be_made_with_keys(show):
     e = build()
     view = show(html.page(e, lesson=LESSON))

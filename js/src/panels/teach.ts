@@ -19,6 +19,8 @@ interface Lesson {
   at: Signal<number | null>;
   /** The choice or the cell that was guessed; null until then, −1 for none. */
   guess: Signal<number | null>;
+  /** The last key that was pressed and is locked. */
+  refused: Signal<string>;
   /** Where a lesson that was left goes on. */
   left: number;
   /** The view that the first step begins with. */
@@ -35,6 +37,7 @@ function lessonOf(s: State, given: readonly LessonStep[]): Lesson {
     steps: given.length ? given : builtInLesson(s),
     at: signal<number | null>(null),
     guess: signal<number | null>(null),
+    refused: signal(""),
     left: 0,
     base: viewOf(s),
   };
@@ -51,6 +54,7 @@ function go(s: State, lesson: Lesson, at: number): void {
     s.picked.value = null;
     lesson.at.value = step ? at : null;
     lesson.guess.value = null;
+    lesson.refused.value = "";
     lesson.left = step ? at : 0;
     s.locked.value = !!step?.lock;
     s.veiled.value = !!step?.quiz;
@@ -58,6 +62,12 @@ function go(s: State, lesson: Lesson, at: number): void {
     writeTraits(s, lesson.base);
     for (const { state } of lesson.steps.slice(0, at + 1)) writeTraits(s, state ?? {});
   });
+}
+
+/** Say that a key is locked. */
+export function refuse(s: State, key: string): void {
+  const lesson = lessons.get(s);
+  if (lesson) lesson.refused.value = key;
 }
 
 function answer(s: State, lesson: Lesson, guess: number): void {
@@ -72,24 +82,15 @@ export function teachPanel(s: State, given: readonly LessonStep[]): HTMLElement 
   const { steps, at } = lesson;
   const figure = el("span", { class: "figure", role: "status" });
   const place = el("div");
-  const locked = el("p", { class: "hint" }, "The other controls are locked for this step; Esc unlocks them.");
+  const locked = el("p", { class: "hint", role: "status" });
   const back = button("Back", () => at.value && go(s, lesson, at.value - 1), { class: "back" });
-  const next = button("", () => onward(s, lesson), { class: "next" });
-  fill(
-    place,
-    () => at.value,
-    (now) => (now === null ? [el("p", {}, OPENING)] : shown(s, lesson, steps[now]!)),
-  );
-  watch(() => {
-    const now = at.value;
-    figure.textContent = now === null ? plural(steps.length, "step") : `${now + 1} of ${steps.length}`;
-    locked.hidden = !s.locked.value;
-    back.hidden = now === null;
-    setAll(back, { "aria-disabled": String(!now) });
-    next.textContent = nextName(s, lesson);
-  });
-  watch(() => () => leave(s, lesson));
-  return el(
+  const turn = () => {
+    const begins = at.value === null;
+    onward(s, lesson);
+    if (begins) panel.scrollIntoView?.({ block: "nearest" }); // a lesson that runs stands further up
+  };
+  const next = button("", turn, { class: "next" });
+  const panel = el(
     "section",
     { class: "panel lesson", "aria-label": "Lesson" },
     el("div", { class: "head" }, el("h2", {}, "Lesson"), figure),
@@ -97,6 +98,30 @@ export function teachPanel(s: State, given: readonly LessonStep[]): HTMLElement 
     locked,
     el("div", { class: "row" }, back, next),
   );
+  fill(
+    place,
+    () => at.value,
+    (now) => (now === null ? [el("p", {}, OPENING)] : shown(s, lesson, steps[now]!)),
+  );
+  watch(() => {
+    const now = at.value;
+    panel.classList.toggle("running", now !== null);
+    figure.textContent = now === null ? plural(steps.length, "step") : `${now + 1} of ${steps.length}`;
+    back.hidden = now === null;
+    setAll(back, { "aria-disabled": String(!now) });
+    next.textContent = nextName(s, lesson);
+  });
+  watch(() => sayLocked(s, lesson, locked));
+  watch(() => () => leave(s, lesson));
+  return panel;
+}
+
+function sayLocked(s: State, { refused }: Lesson, line: HTMLElement): void {
+  line.hidden = !s.locked.value;
+  line.classList.toggle("refused", !!refused.value);
+  line.textContent = refused.value
+    ? `Locked by the lesson: ${refused.value}. Esc unlocks.`
+    : "The other controls are locked for this step; Esc unlocks them.";
 }
 
 const OPENING = "Each step has a caption and sets the view; some hide the map until you have guessed.";
@@ -163,12 +188,17 @@ function judgeChoice(_: State, { choices, answer: right }: Quiz, guess: number):
 /** How near a cell is: its rank on the map, and whether it lies in the box that was asked for. */
 function judgeCell(s: State, { answer: box }: Quiz, cell: number): string {
   if (cell < 0) return "";
-  const [low, high] = extent(s.map.value);
+  const map = s.map.value;
+  const [low, high] = extent(map);
   const ranked = s.shown.value.missing?.length === 0 && low < high;
-  const rank = rankOf(s.map.value, cell);
+  const rank = rankOf(map, cell);
   const there = rank === 1 ? "is the map’s peak" : `has rank ${rank} of ${s.e.size.cells} cells`;
   const near = ranked ? there : "is on no map";
   const where = `Your guess, ${cellName(s.e, cell)}, ${near}.`;
   if (!Array.isArray(box)) return where;
-  return `${where} It ${cellCoverage(s.e.header, box)[cell]! > 0 ? "lies in" : "misses"} the part that was asked for.`;
+  const cover = cellCoverage(s.e.header, box);
+  const within = cover[cell]! >= extent(cover)[1] / 2; // of a box smaller than a cell no cell lies in it whole
+  const place = !cover[cell] ? "misses" : within ? "lies in" : "touches";
+  const weak = place === "lies in" && ranked && map[cell]! < map.reduce((a, b) => a + b, 0) / map.length;
+  return `${where} It ${place} the part that was asked for${weak ? ", yet the map is weak there" : ""}.`;
 }
