@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
     from dexar_widgets.types import HeatMap
 
-__all__ = ["matrix", "overlaid", "picture", "shaded"]
+__all__ = ["alone", "matrix", "overlaid", "picture", "shaded"]
 
 _LONGEST_SIDE = 448
+_ALONE = 288  # pixels: a map without its picture needs less
 
 
 def picture(
@@ -61,10 +62,63 @@ def shaded(e: "Explanation") -> str:
     note = "" if whole.status == "ok" else f"<p>The map of the whole answer is {whole.status}.</p>"
     source = b64encode(picture(e)).decode()
     return (
-        f'<div><p style="opacity:.7;margin:.2em 0">{escape(e.example.prompt)}</p>'
+        f'<div><p style="opacity:.7;margin:.2em 0">{escape(e.question)}</p>'
         f'<p style="font-size:1.15em;margin:.2em 0">{"".join(spans)}</p>'
         f'<img alt="Map of the whole answer over the image" src="data:image/png;base64,{source}">{note}</div>'
     )
+
+
+_EMPTY = {"silenced": "silenced: every weight was zero", "constant": "constant: no cell stands out"}
+
+
+def alone(heat: "HeatMap") -> str:
+    """A map without its image: its cells in a frame, the scale of their colours, and what it is a map of."""
+    rows, cols = heat.values.shape
+    unit = "cells" if (rows, cols) == (heat.grid.rows, heat.grid.cols) else "pixels"
+    about = escape(f"Map of {f'“{heat.word}”' if heat.word else _steps(heat)} by {heat.method}: {rows}×{cols} {unit}, ")
+    if heat.status != "ok":
+        return f"<p>{about}{_EMPTY[heat.status]}.</p>"
+    low, high, (row, col) = heat.values.min(), heat.values.max(), heat.peak
+    source = b64encode(_cells(heat)).decode()
+    told = f"{low:.3g} to {high:.3g}, largest in row {row + 1}, column {col + 1}; status ok."
+    return (
+        f'<figure style="display:inline-block;max-width:{_ALONE + 2}px;margin:.3em 0">'
+        f'<img alt="The map" src="data:image/png;base64,{source}" style="display:block;border:1px solid #888">'
+        f"{_scale(float(low), float(high))}"
+        f"<figcaption>{about}{told}</figcaption></figure>"
+    )
+
+
+def _steps(heat: "HeatMap") -> str:
+    return f"step{'s' * (len(heat.steps) > 1)} {', '.join(map(str, heat.steps))}"
+
+
+def _scale(low: float, high: float) -> str:
+    """The colours from the lowest to the highest value, as `figures.colours_of` gives them: about zero if signed."""
+    from dexar_widgets.figures import colours_of
+
+    first, last = (-max(-low, high), max(-low, high)) if low < 0 else (low, high)
+    ends = np.linspace(first, last, 11)[None]
+    stops = ",".join("#" + bytes(colour).hex() for colour in colours_of(ends)[0].tolist())
+    bar = f"flex:1;height:.7em;border:1px solid #888;background:linear-gradient(to right,{stops})"
+    return (
+        '<div style="display:flex;gap:.5em;align-items:center;font-size:.85em">'
+        f'<span>{first:.3g}</span><span style="{bar}"></span><span>{last:.3g}</span></div>'
+    )
+
+
+def _cells(heat: "HeatMap") -> bytes:
+    """A map's own cells (or pixels) in colour, as wide and high as the part of the image that they cover."""
+    from dexar_widgets.figures import colours_of
+
+    left, top, right, bottom = heat.grid.box
+    on_grid = heat.values.shape == (heat.grid.rows, heat.grid.cols)
+    wide, high = (right - left, bottom - top) if on_grid else heat.grid.image_size
+    size = [max(1, round(side * _ALONE / max(wide, high))) for side in (wide, high)]
+    buffer = io.BytesIO()
+    shown = Image.fromarray(colours_of(heat.values))
+    shown.resize(size, Image.Resampling.NEAREST).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def matrix(values: Float[np.ndarray, "row col"]) -> bytes:

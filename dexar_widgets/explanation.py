@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -224,15 +224,19 @@ class Explanation(Record):
 
         return read(path)
 
-    def to_html(self, path: str | Path | None = None) -> str:
-        """One self-contained interactive page; written to ``path`` if given, and returned."""
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+
+    def to_html(self, path: str | Path | None = None) -> str | Path:
+        """One self-contained interactive page: its text, or with a ``path`` the file it was written to."""
         from dexar_widgets.files import write_whole
         from dexar_widgets.widgets import html
 
         page = html.page(self)
-        if path is not None:
-            write_whole(path, page.encode())
-        return page
+        return page if path is None else write_whole(path, page.encode())
 
     def _map(
         self,
@@ -245,7 +249,16 @@ class Explanation(Record):
     ) -> HeatMap:
         cells = on_grid(values, self.layout, image)
         status = status_of(cells, weighted=weighted)
-        return HeatMap(cells, self.layout.grids[image], "dexar", steps, options.as_dict() | {"image": image}, status)
+        word = "".join(self.generation.pieces[step] for step in steps).strip()
+        given = options.as_dict() | {"image": image}
+        return HeatMap(cells, self.layout.grids[image], "dexar", steps, given, status, word)
+
+    @property
+    def question(self) -> str:
+        """The user's own words, where the prompt was given as the model reads it: without template and placeholder."""
+        own = [piece for piece, kind in zip(self.layout.pieces, self.layout.kinds, strict=True) if kind == "prompt"]
+        asked = " ".join("".join(own).split())
+        return asked if asked and asked in self.example.prompt else self.example.prompt
 
     def __repr__(self) -> str:
         layers, heads = len(self.layers), self.heads

@@ -18,7 +18,6 @@ Axes, used with these names everywhere in the package:
     Pixels of the original image, after its EXIF rotation.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple
@@ -262,6 +261,7 @@ class HeatMap(ByValue):
 
     ``values`` are per cell of ``grid``, or per pixel of the original image after upsampling.
     ``status``: ``silenced`` when every weight was zero, ``constant`` when no cell stands out.
+    ``word`` is what the steps say, if known.
     """
 
     values: Float32[np.ndarray, "row col"]
@@ -270,6 +270,7 @@ class HeatMap(ByValue):
     steps: tuple[int, ...]
     options: Mapping[str, object] = field(default_factory=dict)
     status: Status = "ok"
+    word: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         width, height = self.grid.image_size
@@ -290,11 +291,10 @@ class HeatMap(ByValue):
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.values.shape))
-        return f"HeatMap({shape}, steps {list(self.steps)}, peak {self.values.max():.3g} at {self.peak}, {self.status})"
+        at = "row {}, column {}".format(*(place + 1 for place in self.peak))
+        return f"HeatMap({shape}, steps {list(self.steps)}, peak {self.values.max():.3g} at {at}, {self.status})"
 
-    def _repr_png_(self) -> bytes:
-        from PIL import Image  # only to be looked at
+    def _repr_html_(self) -> str:
+        from dexar_widgets.display import alone
 
-        buffer, grey = io.BytesIO(), (minmax(self.values) * 255).astype(np.uint8)
-        Image.fromarray(grey).resize(self.grid.image_size, Image.Resampling.NEAREST).save(buffer, "PNG")
-        return buffer.getvalue()
+        return alone(self)

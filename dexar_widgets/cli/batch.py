@@ -9,9 +9,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dexar_widgets.cli.inputs import Item
@@ -20,10 +21,12 @@ from dexar_widgets.files import whole, write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "parts_of", "run"]
+__all__ = ["Outcome", "finished", "parts_of", "run"]
 
 _PER_PART = 64
 _SECONDS_PER_PART = 20.0  # at most so much work is lost when the power fails
+
+_THERE = "'{}' is there already, and does not say that it is of this job; give --overwrite, or another name with -o."
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,56 @@ def parts_of(output: Path) -> Path:
     return output.with_name(output.name + ".parts")
 
 
+def finished(items: Sequence[Item], output: Path, settings: dict[str, Any]) -> Outcome | None:
+    """What an earlier run of this very job came to, whose rows are all in ``output``; None where there is no such file.
+
+    Only a Parquet file says which job it is of; any other that is there already is refused.
+    """
+    if not output.exists():
+        return None
+    if _stamped(output) != _job(items, settings):
+        raise ValueError(_THERE.format(output))
+    import pyarrow.parquet as pq
+
+    failed = pq.read_table(output, columns=["sample", "error"], filters=[("error", "!=", "")]).to_pylist()
+    return Outcome(0, len(items), tuple((row["sample"], row["error"]) for row in failed))
+
+
+def _stamped(output: Path) -> str | None:
+    """The job that a Parquet file is of; None for any other file."""
+    if output.suffix.lower() != ".parquet":
+        return None
+    import pyarrow.parquet as pq
+
+    try:
+        return str(json.loads((pq.read_schema(output).metadata or {})[b"dexar_widgets"])["job"])
+    except (KeyError, TypeError, ValueError):  # of another hand, or none that can be read
+        return None
+
+
+def _job(items: Sequence[Item], settings: dict[str, Any]) -> str:
+    described = json.dumps([settings, [item.as_dict() for item in items]], ensure_ascii=False, default=str)
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
 def run(
     items: Sequence[Item],
     rows_of: Callable[[Item], "pd.DataFrame"],
     output: Path,
     *,
     settings: dict[str, Any],
+    provenance: Mapping[str, Any] = MappingProxyType({}),
     overwrite: bool = False,
     on_item: Callable[[int], None] | None = None,
     errors: tuple[type[Exception], ...] = (ValueError, OSError),
 ) -> Outcome:
     """Explain every item and write one table; items of an earlier, interrupted run are not done again.
 
-    An item that raises one of ``errors`` becomes a row with its reason. ``settings`` identify the job:
-    parts of another job are never mixed in. ``on_item`` is told how many items are done.
+    An item that raises one of ``errors`` becomes a row with its reason. ``settings`` identify the job, with the
+    model's ``provenance``: parts of another job are never mixed in. ``on_item`` is told how many items are done.
     """
-    folder = _open_job(items, output, settings, overwrite=overwrite)
+    origin = {**settings, **provenance}
+    folder = _open_job(items, output, origin, overwrite=overwrite)
     known = _done(folder)
     failed: list[tuple[str, str]] = []
     pending: list[tuple[int, pd.DataFrame]] = []
@@ -77,7 +114,7 @@ def run(
                 on_item(len(known) + index + 1 - sum(done < index for done in known))
     finally:  # what is explained is kept, whatever stops the rest
         _keep(folder, pending, output.suffix.lower())
-    _join(folder, output, settings)
+    _join(folder, output, origin | {"job": _job(items, settings)})
     shutil.rmtree(folder)
     return Outcome(len(items) - len(known), len(known), tuple(failed))
 
@@ -87,7 +124,7 @@ def _open_job(items: Sequence[Item], output: Path, settings: dict[str, Any], *, 
     if overwrite:
         shutil.rmtree(folder, ignore_errors=True)
     elif output.exists():
-        raise ValueError(f"{str(output)!r} is there already; give --overwrite, or another name with -o.")
+        raise ValueError(_THERE.format(output))
     described = json.dumps([item.as_dict() for item in items], ensure_ascii=False)
     job = {**settings, "items": hashlib.sha256(described.encode()).hexdigest()}
     note = folder / "job.json"

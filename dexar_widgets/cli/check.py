@@ -13,7 +13,7 @@ from dexar_widgets.cli import choices
 from dexar_widgets.cli.terminal import ERR, OUT, line, notices
 
 if TYPE_CHECKING:
-    from dexar_widgets.causal import Check, Deletion, Knockout
+    from dexar_widgets.causal import Check, Checks, Deletion, Knockout
     from dexar_widgets.perturb import Cut
 
 Word = Annotated[str | None, typer.Option("--word", "-w", help="A word of the answer. Default: all.")]
@@ -103,7 +103,7 @@ def check(
         from dexar_widgets import causal
 
         e = dx.explain(vlm, image, prompt, answer=answer, keep="summary")
-        found: list[Check] | Knockout | Deletion
+        found: Checks | Knockout | Deletion
         if area is not None:
             steps = None if which is None else [which]
             found = causal.checks(e, steps=steps, region=area, vlm=vlm, **options)
@@ -166,12 +166,12 @@ def _mask(path: Path) -> np.ndarray:
     return np.asarray(open_image(path).image.max(axis=2) >= _GRAY)  # JPEG's noise is darker
 
 
-def _record(found: "list[Check] | Deletion | Knockout", *, alone: bool) -> dict[str, Any]:
+def _record(found: "Checks | Deletion | Knockout", *, alone: bool) -> dict[str, Any]:
     """Values as JSON has them."""
-    from dexar_widgets.causal import Deletion
+    from dexar_widgets.causal import Checks, Deletion
     from dexar_widgets.causal.chance import jsonable
 
-    if isinstance(found, list):
+    if isinstance(found, Checks):
         rows = jsonable([asdict(one) | {name: getattr(one, name) for name in _TOLD} for one in found])
         return rows[0] if alone else {"checks": rows}
     if isinstance(found, Deletion):
@@ -189,10 +189,10 @@ def _record(found: "list[Check] | Deletion | Knockout", *, alone: bool) -> dict[
     return dict(jsonable(head | {"words": rows}))
 
 
-def _tell(found: "list[Check] | Deletion | Knockout") -> None:
-    from dexar_widgets.causal import Deletion
+def _tell(found: "Checks | Deletion | Knockout") -> None:
+    from dexar_widgets.causal import Checks, Deletion
 
-    if isinstance(found, list):
+    if isinstance(found, Checks):
         for one in found:
             line("check", str(one))
             line("so", _so(one))
@@ -202,8 +202,10 @@ def _tell(found: "list[Check] | Deletion | Knockout") -> None:
         heads = [f"{share:.0%}" for share in found.fractions[1:]]
         losses = found.curves[:, :1] - found.curves[:, 1:]
         columns = [*losses.T, found.auc, found.random_auc.mean(-1) if found.random_auc.size else found.auc * np.nan]
-        ps = ["" if np.isnan(p) else f"p {p:.2f}  " for p in found.p]
-        ends = [p + verdict for p, verdict in zip(ps, found.verdicts, strict=True)]
+        ends = [
+            verdict if np.isnan(p) or verdict == "no effect" else f"p {p:.2f}  {verdict}"
+            for p, verdict in zip(found.p, found.verdicts, strict=True)
+        ]
         _table(title, [*heads, "mean", "random"], found.words, columns, ends)
         return
     title = f"nats lost when the {found.cut[1]} cannot read the {found.cut[0]}, by layers that are cut"

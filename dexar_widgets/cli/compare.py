@@ -173,14 +173,15 @@ def _record(e: "Explanation", output: Path | None) -> dict[str, Any]:
             "maps": json.loads(words.to_json(orient="records")),
         }
     place = None if output is None else str(output)
-    told_of = {"prompt": e.example.prompt, "answer": e.generation.text, "notices": e.example.notices, "output": place}
+    asked = {"prompt": e.example.prompt, "question": e.question, "answer": e.generation.text}
+    told_of = asked | {"notices": e.example.notices, "output": place}
     return told_of | {"provenance": dict(e.provenance), "methods": told}
 
 
 def _tell(e: "Explanation") -> None:
     from dexar_widgets.sheets import megabytes, shown_methods
 
-    line("question", " ".join(e.example.prompt.split()))
+    line("question", " ".join(e.question.split()))
     line("answer", e.generation.text)
     OUT.print()
     grid = e.layout.grids[0]
@@ -193,7 +194,7 @@ def _tell(e: "Explanation") -> None:
     for method in shown_methods(e):
         heat, cost = method.sequence_map(), method.cost
         place = place_of(heat)
-        where = f"{place.words} ({place.row}, {place.col})" if place else f"nowhere: {heat.status}"
+        where = f"{place.words} ({place.row + 1}, {place.col + 1})" if place else f"nowhere: {heat.status}"
         passes = "control" if method.control else f"{cost.forwards} + {cost.backwards}"
         like = alike[method.method]
         cells = (method.title, f"{cost.seconds:.2f}", megabytes(cost.peak_bytes), passes, where)
@@ -211,5 +212,5 @@ def _tell(e: "Explanation") -> None:
 
 _SAID = (
     "Seconds: the answer, what is shared, and the method's own work. Passes: forward + backward, after the answer.",
-    "Peak: row and column where the whole answer's map is largest. Like DEX-AR: rank correlation of the two maps.",
+    "Peak: row and column (from 1) where the answer's map is largest. Like DEX-AR: rank correlation of the two maps.",
 )

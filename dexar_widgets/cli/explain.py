@@ -105,19 +105,18 @@ def explain(
         from dexar_widgets.images import open_image
 
         open_image(items[0].image)  # a bad image is told before a model is loaded
+    settings = {"model": model, "revision": revision, "dtype": dtype, "table": table, "max_new_tokens": max_new_tokens}
+    settings |= options.passing | {name: str(value) for name, value in options.choice.items()}
+    if many and output is not None and not overwrite:
+        from dexar_widgets.cli import batch
+
+        earlier = batch.finished(items, output, settings)  # told before a model is loaded
+        if earlier is not None:
+            return _tell_outcome(earlier, output, as_json=as_json)
     vlm = choices.load(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     if many and output is not None:
-        settings = {
-            "model": model,
-            "revision": revision,
-            "dtype": dtype,
-            "table": table,
-            "max_new_tokens": max_new_tokens,
-        }
-        settings |= options.passing | {name: str(value) for name, value in options.choice.items()}
-        _many(vlm, items, output, options, settings=settings, overwrite=overwrite, as_json=as_json)
-    else:
-        _one(vlm, items[0], output, options, as_json=as_json)
+        return _many(vlm, items, output, options, settings=settings, overwrite=overwrite, as_json=as_json)
+    return _one(vlm, items[0], output, options, as_json=as_json)
 
 
 def _explained(vlm: "VLM", item: Item, options: _Options) -> "Explanation":
@@ -174,7 +173,8 @@ def _many(
                 items,
                 rows_of,
                 output,
-                settings=settings | vlm.provenance(),
+                settings=settings,
+                provenance=vlm.provenance(),
                 overwrite=overwrite,
                 on_item=lambda count: bar.update(task, completed=count),
                 errors=(ValueError, OSError, torch.OutOfMemoryError),
@@ -183,8 +183,6 @@ def _many(
             notices(["the rows so far are kept; the same command goes on from here."])
             raise
     _tell_outcome(outcome, output, as_json=as_json)
-    if outcome.failed:
-        raise typer.Exit(1)
 
 
 def _tell_outcome(outcome: "Outcome", output: Path, *, as_json: bool) -> None:
@@ -192,9 +190,17 @@ def _tell_outcome(outcome: "Outcome", output: Path, *, as_json: bool) -> None:
         failed = [{"sample": sample, "error": reason} for sample, reason in outcome.failed]
         told = {"output": str(output), "done": outcome.done, "earlier": outcome.earlier, "failed": failed}
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        return
-    earlier = f", {outcome.earlier} by an earlier run" if outcome.earlier else ""
-    OUT.print(f"{outcome.done} images done now{earlier}; {len(outcome.failed)} failed.")
+    else:
+        _tell_counts(outcome)
+        line("written", str(output.resolve()))
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _tell_counts(outcome: "Outcome") -> None:
+    done = f"{outcome.done} images done now" if outcome.done else f"All {outcome.earlier} images are done"
+    earlier = f", {outcome.earlier} by an earlier run" if outcome.done and outcome.earlier else ""
+    again = "" if outcome.done else "; --overwrite begins anew"
+    OUT.print(f"{done}{earlier}; {len(outcome.failed)} failed{again}.")
     for sample, reason in outcome.failed[:10]:
         OUT.print(Text(f"· {sample}: {reason}"), soft_wrap=True)
-    line("written", str(output.resolve()))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dexar_widgets.cli.places import place_of, thing_at
-from dexar_widgets.cli.terminal import OUT, bar, line, shaded
+from dexar_widgets.cli.terminal import OUT, bar, legend, line, shaded
 
 if TYPE_CHECKING:
     from dexar_widgets.explanation import Explanation
@@ -23,7 +23,10 @@ Choice = dict[str, Any]
 
 
 def record(e: "Explanation", choice: Choice, scene: "Scene | None" = None) -> dict[str, Any]:
-    """What was asked, answered and seen, as plain values: one entry per explained word."""
+    """What was asked, answered and seen, as plain values: one entry per explained word.
+
+    ``prompt`` is as it was given, ``question`` as people read it.
+    """
     weights = e.word_weights(e.options(**choice))
     silenced = e.silenced(e.options(**choice))
     why = {one.step: str(one) for one in silenced}
@@ -47,29 +50,33 @@ def record(e: "Explanation", choice: Choice, scene: "Scene | None" = None) -> di
         words.append(entry)
     return {
         "prompt": e.example.prompt,
+        "question": e.question,
         "answer": e.generation.text,
         "words": words,
-        "silenced": _winners(silenced, len(e.steps)),
+        "silenced": _winners(silenced, words),
     }
 
 
-def _winners(silenced: "Sequence[Silenced]", steps: int) -> str | None:
-    """One sentence on the tokens that count for nothing in the answer's map, and the text that won most often."""
-    won = Counter((one.piece, one.kind) for one in silenced if one.piece is not None)
+def _winners(silenced: "Sequence[Silenced]", words: Sequence[dict[str, Any]]) -> str | None:
+    """One sentence on the words that count for nothing in the answer's map, and the text that won most often."""
+    none = [entry["steps"] for entry in words if not entry["weight"]]
+    won = Counter((one.piece, one.kind) for one in silenced if any(one.step in steps for steps in none) and one.piece)
     if not won:
         return None
     ((piece, kind), times) = won.most_common(1)[0]
+    most = f", most often ({times}×) the {kind} token {piece!r}" if times > 1 else ""
+    have, them = ("has", "it") if len(none) == 1 else ("have", "them")
     return (
-        f"{len(silenced)} of {steps} tokens have no visual weight: text raised them more than the image did, "
-        f"most often ({times}×) the {kind} token {piece!r}."
+        f"{len(none)} of {len(words)} words {have} no visual weight: text raised {them} more than the image did{most}."
     )
 
 
 def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
     """Print a `record`; ``grid`` is rows and columns of the map."""
     words, weights = [entry["word"] for entry in told["words"]], [entry["weight"] for entry in told["words"]]
-    line("question", " ".join(told["prompt"].split()))
+    line("question", " ".join(told["question"].split()))
     line("answer", shaded(words, weights))
+    line("", Text(legend(), style="dim"))
     OUT.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("word")
@@ -82,8 +89,9 @@ def tell(told: dict[str, Any], *, grid: tuple[int, int]) -> None:
     for entry in told["words"]:
         weight, peak = entry["weight"], entry["peak"]
         share = weight / most if most > 0 and np.isfinite(weight) else 0.0
-        where = f"{peak['words']} (row {peak['row']}, col {peak['col']})" if peak else f"nowhere: {entry['status']}"
-        cells = [Text(entry["word"]), Text(f"{weight:5.2f} {bar(share)}"), Text(where)]
+        cell = f"{peak['words']} (row {peak['row'] + 1}, col {peak['col'] + 1})" if peak else ""
+        amount = " <.01" if 0 < weight < 0.005 else f"{weight:5.2f}"  # 0.00 is said of nothing else
+        cells = [Text(entry["word"]), Text(f"{amount} {bar(share)}"), Text(cell or f"nowhere: {entry['status']}")]
         table.add_row(*cells, *([Text(entry["there"] or "")] if truth else []))
     OUT.print(table)
     OUT.print()

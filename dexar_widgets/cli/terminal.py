@@ -31,15 +31,11 @@ def progress(*, quiet: bool = False) -> Progress:
 
 
 def shaded(words: Sequence[str], weights: Sequence[float]) -> Text:
-    """The words on backgrounds from dark to bright, plain without visual weight; stars where there is no colour.
-
-    Without colour ``**word**`` has at least two thirds of the largest weight, ``*word*`` a third, and
-    ``(word)`` none.
-    """
+    """The words on backgrounds from dark to bright, plain without visual weight; stars where there is no colour."""
     from dexar_widgets.figures import COLOUR_TABLES, DEFAULT_COLOURS
 
     most = max(weights, default=0.0)
-    coloured = OUT.is_terminal and OUT.color_system is not None
+    coloured = _coloured()
     text = Text()
     for index, (word, weight) in enumerate(zip(words, weights, strict=True)):
         share = weight / most if most > 0 else 0.0
@@ -52,6 +48,17 @@ def shaded(words: Sequence[str], weights: Sequence[float]) -> Text:
         else:
             text.append(word if coloured else _marked(word, share))
     return text
+
+
+def _coloured() -> bool:
+    return OUT.is_terminal and OUT.color_system is not None
+
+
+def legend() -> str:
+    """What the marks of `shaded` mean."""
+    if _coloured():
+        return "the brighter, the more visual weight; no colour: none"
+    return "visual weight: **word** at least two thirds of the largest, *word* a third, (word) none"
 
 
 def _marked(word: str, share: float) -> str:

@@ -69,10 +69,10 @@ def spurious(
 
     ``table`` has a row per word, in nats lost: ``suspect`` (the median, where several pictures are without it, and
     from ``suspect_low`` to ``suspect_high``), ``named``, ``chance`` (mean, and its 95 % range), ``p``; ``randoms`` of
-    the ``wanted`` regions were found; ``said`` is its least probable token's probability; and for DEX-AR and each of
-    ``e.attributions`` ``map_…``: log[(share on the named object ÷ its area) ÷ (share on the suspect ÷ its area)] of
-    its positive part. Below 0 the map points to the suspect. Where nothing is named, the whole image stands for it. It
-    is told, and decides nothing.
+    the ``wanted`` regions were found; ``said`` is its least probable token's probability; ``area`` the suspect's share
+    of the cells; and for DEX-AR and each of ``e.attributions`` ``map_…``: log[(share on the named object ÷ its area) ÷
+    (share on the suspect ÷ its area)] of its positive part. Below 0 the map points to the suspect. Where nothing is
+    named, the whole image stands for it. It is told, as the ratio to the rest of the image, and decides nothing.
 
     Parameters
     ----------
@@ -282,8 +282,9 @@ def _row(
 
 
 def _map_verdicts(e: Explanation, suspect: Suspect, case: _Case) -> dict[str, float]:
-    grid, found = e.layout.grids[0], {}
+    grid = e.layout.grids[0]
     there = coverage(_shape(suspect, case.thing), grid)
+    found = {"area": float(there.mean())}
     for name, values in values_of(e, case.word).items():
         own = 1.0 if case.thing is None else density(values, coverage(case.thing.mask, grid))
         found[f"map_{name}"] = map_verdict(own, density(values, there))

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 from dexar_widgets import perturb
-from dexar_widgets.causal.chance import ENOUGH, plain
+from dexar_widgets.causal.chance import ENOUGH, plain, told
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.failures.findings import Finding, note
 from dexar_widgets.failures.suspects import CONNECTIVES, Named, Suspect
 from dexar_widgets.maps import coverage
 
-__all__ = ["finding_of"]
+__all__ = ["TIMES", "finding_of"]
+
+TIMES = 2
+"""A map points to a side on which it is so many times as dense as on the other: as in ``js/src/region.ts``."""
 
 
 def finding_of(e: Explanation, suspect: Suspect, rows: list[dict[str, Any]], things: Sequence[Named | None]) -> Finding:
@@ -74,18 +77,33 @@ def _chance(suspect: Suspect, row: dict[str, Any]) -> str:
     what = "other cuts of the same background" if suspect.kept else "random regions of this shape"
     what += " hidden" if suspect.removed and not suspect.kept else ""
     between = f"{plain(row['chance_low'])} to {plain(row['chance_high'])}"
-    return f", by chance {plain(row['chance'])} ({between}; {row['randoms']} {what}, p = {row['p']:.2g}{missed})"
+    p = told(row["p"], row["suspect"])
+    return f", by chance {plain(row['chance'])} ({between}; {row['randoms']} {what}{', ' * bool(p)}{p}{missed})"
 
 
 def _pointed(suspect: Suspect, row: dict[str, Any]) -> str:
-    """Where the map alone points; without a named object the whole image stands for it."""
+    """Where the map alone points; without a named object the rest of the image stands for it."""
     own, named = row["map_dexar"], row["named_object"]
     if np.isnan(own):
         return "DEX-AR shows nothing here."
-    if own == 0:
-        points = f"to {named} as much as to {suspect.what}" if named else "nowhere in particular"
-    elif own < 0:
-        points = f"to {suspect.what}"
+    what, other = suspect.what, named or "the rest"
+    towards = -own if named else _against_rest(own, row["area"])
+    even = abs(towards) < np.log(TIMES)
+    if even:
+        points = f"no more to {what} than to {other}"
+    elif towards > 0:
+        points = f"to {what}"
     else:
-        points = f"to {named}" if named else f"away from {suspect.what}"
-    return f"DEX-AR points {points} (log ratio {plain(own)}{'' if named else ' against the whole image'})."
+        points = f"to {named}" if named else f"away from {what}"
+    if np.isinf(towards):
+        return f"DEX-AR points {points} (nothing of its map lies on {other if towards > 0 else what})."
+    dense = f"{np.exp(towards):.3g} times as dense on {what} as on {other}"
+    return f"DEX-AR points {points} (its map is {dense}{f'; it takes a factor of {TIMES}' if even else ''})."
+
+
+def _against_rest(own: float, area: float) -> float:
+    """The log of how many times as dense the map is on a region as off it; ``own`` is against the whole image."""
+    share = np.exp(-own) * area
+    rest = max(0.0, round(1 - share, 9))  # what floats leave of nothing would count as something
+    with np.errstate(divide="ignore"):
+        return 0.0 if area == 1 else float(np.log(share / area) - np.log(rest / (1 - area)))

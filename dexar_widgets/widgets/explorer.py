@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 from uuid import uuid4
 
 import numpy as np
@@ -228,14 +228,18 @@ class Explorer(Measuring):
         """Write the notes as CSV."""
         return write_whole(path, self.notes_table().to_csv(index=False).encode())
 
-    def to_html(self, path: str | Path | None = None) -> str:
-        """One self-contained page with this view; written to ``path`` if given, and returned."""
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+
+    def to_html(self, path: str | Path | None = None) -> str | Path:
+        """One self-contained page with this view: its text, or with a ``path`` the file it was written to."""
         self.shown()
         regions, found = self._on_grid(), self._results
         page = html.page(self.sources, view=self.state(), lesson=self._lesson, regions=regions, results=found)
-        if path is not None:
-            write_whole(path, page.encode())
-        return page
+        return page if path is None else write_whole(path, page.encode())
 
     def heatmap(self) -> HeatMap:
         """The map in view, raw and on its grid: of these words, layers, heads, filters and this method."""

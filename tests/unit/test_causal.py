@@ -1,5 +1,6 @@
 """The arithmetic of the causal check, by hand: what chance gives, areas and verdicts, what lies in a region."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_a_check_says_what_its_region_loses_beside_chance():
     assert CHECK.p == pytest.approx(2 / 5)
     assert CHECK.chance_range == pytest.approx((-0.5 + 0.075 * 0.5, 0.5 + 0.925 * 2.5))  # between the sorted numbers
     assert "By chance 0.75 nats (-0.46 to 2.81) are lost, with 4 random regions of this shape: p = 0.4;" in str(CHECK)
-    assert CHECK._repr_html_() == f"<p>{CHECK}</p>"
+    assert CHECK._repr_html_() == f"<p>{CHECK}</p>" and repr(CHECK) == str(CHECK)
 
 
 def test_all_but_the_region_is_held_against_random_regions_too_which_must_lose_less():
@@ -72,6 +73,65 @@ def test_all_but_the_region_is_held_against_random_regions_too_which_must_lose_l
 def test_a_verdict_needs_a_nat_and_what_chance_does_not_do(hidden, random, how, said):
     found = causal.Check("cat", (1,), 0.25, how, -1.0, hidden, -2.0, tuple(random), tuple(random))
     assert found.verdict == said
+
+
+def test_no_p_is_told_of_what_loses_nothing():
+    """Any 19 numbers have a smallest one; p = 0.05 of 0.04 nats says nothing."""
+    unmoved = causal.Check("the", (0,), 0.25, "mean", -1.0, -1.04, -1.04, (-1.0,) * 19, (-1.04,) * 18 + (-1.03,))
+    assert (unmoved.p, unmoved.kept_p) == (1 / 20, 1.0)
+    assert "p =" not in str(unmoved) and "p =" not in repr(causal.Checks([unmoved]))
+    assert "p =" not in causal.Checks([unmoved])._repr_html_()
+    needed = replace(unmoved, random_kept=(-1.0,) * 18 + (-4.0,))  # alone it loses nothing, but a random one does
+    assert str(needed).count("p =") == 1 and "instead of 0.04: p = 0.95." in str(needed)
+    moved = replace(unmoved, hidden=-1.06)
+    assert str(moved).count("p =") == 1 and "of this shape: p = 0.05;" in str(moved)
+
+
+def test_checks_are_a_tuple_that_tells_a_line_each():
+    bare = causal.Check("sat", (3,), 0.25, "mean", -1.0, -1.5, -2.0, (-1.0,) * 4, (-2.0,) * 4)
+    both = causal.Checks([CHECK, bare])
+    assert both == (CHECK, bare) and both[1] is bare and list(both) == [CHECK, bare]
+    assert repr(both).split("\n") == [
+        "Nats lost with the region hidden (25% of the image, mean), by chance with 4 random regions of this shape:",
+        "“cat”: 3.00 (0.75 by chance, p = 0.4): too few random regions.",
+        "“sat”: 0.50 (0.00 by chance, p = 0.2): hardly depends on it.",
+    ]
+    assert repr(causal.Checks()) == "No word was checked."
+
+
+def test_checks_show_a_row_each_in_a_cell():
+    shown = causal.Checks([replace(CHECK, word="<b>")])._repr_html_()
+    (row,) = re.findall(r"<tr><th style.*?</tr>", shown)
+    assert re.findall(r">([^<>]+)</t[hd]>", row) == [
+        "&lt;b&gt;",
+        "3.00",
+        "0.75 (-0.46 to 2.81), p = 0.4",
+        "1.00",
+        "2.00 (1.54 to 2.46), p = 0.2",
+        "too few random regions",
+    ]
+    assert shown.count("<th>by chance</th>") == 2
+
+
+def test_checks_of_a_scene_have_a_column_for_each_other_object():
+    others = {"others": ("gray cup",), "other_hidden": (-1.5,), "other_kept": (-5.0,)}
+    found = causal.Checks([causal.Check("cat", (1,), 0.06, "scene", -1.0, -4.0, -2.0, objects=("red cat",), **others)])
+    assert repr(found).split("\n") == [
+        "Nats lost without the red cat (6% of the image, scene):",
+        "“cat”: 3.00 (0.50 without the gray cup): depends on it.",
+    ]
+    heads = re.findall(r"<th>(.*?)</th>", found._repr_html_())
+    assert heads == ["", "lost", "without the gray cup", "with no other object", ""]
+    assert found.to_pandas()["p"].isna().all()
+
+
+def test_checks_have_a_table_with_a_row_per_word():
+    table = causal.Checks([CHECK, replace(CHECK, word="sat", hidden=-1.0)]).to_pandas()
+    assert table["word"].tolist() == ["cat", "sat"] and table["steps"].tolist() == [(1, 2)] * 2
+    assert table["drop"].tolist() == [3.0, 0.0] and table["chance"].tolist() == [0.75, 0.75]
+    assert table["p"].tolist() == pytest.approx([2 / 5, 4 / 5])  # 0.5, 0 and 3 are as large as 0
+    assert table["chance_low"].tolist() == pytest.approx([-0.5 + 0.075 * 0.5] * 2)
+    assert table["kept_drop"].tolist() == [1.0, 1.0] and table["verdict"].tolist()[1] == "hardly depends on it"
 
 
 def test_numbers_become_what_json_has():
@@ -148,6 +208,7 @@ def test_a_verdict_weighs_the_area_against_random_orders_and_names_what_has_none
         status=("ok",) * 4 + ("silenced", "ok"),
     )
     assert found.verdicts == ("above chance", "at chance", "below chance", "no effect", "silenced", "below chance")
+    assert ["p =" in line for line in str(found).split("\n")] == [False, True, True, True, False, False, True]
     assert found.p[0] == pytest.approx(1 / 20) and np.isnan(found.p[4])
     assert "“e”: its map is silenced, so it has no top cells." in str(found)
     assert str(found) == repr(found) and found._repr_html_().count("<li>") == 6

@@ -1,5 +1,6 @@
 """Many images: rows in order, crashes survived, nothing done twice, nothing half written."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -136,5 +137,23 @@ def test_parquet_carries_the_settings(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     output = tmp_path / "rows.parquet"
-    run(output, Model())
-    assert pq.read_schema(output).metadata[b"dexar_widgets"] == b'{"model": "m"}'
+    batch.run(ITEMS, Model(), output, settings={"model": "m"}, provenance={"revision": "r"})
+    told = json.loads(pq.read_schema(output).metadata[b"dexar_widgets"])
+    assert (told["model"], told["revision"]) == ("m", "r")
+
+
+def test_a_finished_parquet_file_says_whose_it_is(tmp_path: Path) -> None:
+    output, settings = tmp_path / "rows.parquet", {"model": "m"}
+    assert batch.finished(ITEMS, output, settings) is None
+    batch.run(ITEMS, Model(c=ValueError("gone")), output, settings=settings, provenance={"revision": "r"})
+    assert batch.finished(ITEMS, output, settings) == Outcome(0, 4, (("c", "gone"),))
+    for items, others in ((ITEMS[:3], settings), (ITEMS, {"model": "other"})):
+        with pytest.raises(ValueError, match="does not say that it is of this job"):
+            batch.finished(items, output, others)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_a_file_that_names_no_job_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(ValueError, match="is there already"):
+        batch.finished(ITEMS, tmp_path / name, {"model": "m"})

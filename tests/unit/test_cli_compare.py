@@ -54,6 +54,22 @@ def test_it_tells_each_methods_cost_and_where_its_map_peaks(run):
     assert list(lines).index("Random") > list(lines).index("RISE")
 
 
+def test_a_peak_is_told_from_one_and_written_from_zero(run, model, picture, capsys):
+    status, out, _ = run("--methods", "attention")
+    told = json.loads(run("--methods", "attention", "--json")[1])
+    whole = next(row for row in told["methods"]["attention"]["maps"] if row["word"] == "")
+    assert status == 0 and f"({whole['peak_row'] + 1}, {whole['peak_col'] + 1})" in out
+
+
+def test_the_familys_own_question_is_told_as_people_read_it(model, picture, capsys):
+    words = ["compare", picture, "--model", model, "--methods", "attention", "--answer", "a b"]
+    assert cli.main(words) == 0
+    asked = capsys.readouterr().out.splitlines()[0]
+    assert asked.split(maxsplit=1)[1] == "Classify the image."
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt"] == "USER: <image>\nClassify the image. ASSISTANT:"
+
+
 def test_a_table_has_words_times_methods(run, tmp_path):
     status, _, err = run(*FAST, "-o", tmp_path / "t.csv")
     assert status == 0, err

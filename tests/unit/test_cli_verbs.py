@@ -5,6 +5,8 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 import dexar_widgets as dx
 from dexar_widgets import causal, cli
 from dexar_widgets.cli import check as cli_check
+from dexar_widgets.cli import choices, report
 from dexar_widgets.engine import Decoding
 from dexar_widgets.widgets import html
 
@@ -69,6 +72,7 @@ def test_demo_tells_the_answer_the_peaks_and_the_truth_and_writes_the_page(
     out = capsys.readouterr().out
     assert "what lies there" in out
     assert str(page) in out
+    assert "visual weight: **word** at least two thirds of the largest, *word* a third, (word) none" in out
     truth = " ".join(out.split("in truth")[1].split())
     objects = dx.lab.scene(3).spec.objects
     assert all(f"{thing.colour} {thing.name}" in truth for thing in objects)
@@ -271,11 +275,67 @@ def test_a_list_gives_each_image_its_prompt_and_answer(
     assert set(rows["model"]) == {model}
 
 
+def test_a_finished_job_typed_again_loads_no_model(
+    model: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "rows.parquet"
+    assert explain(model, picture.parent, "-o", output) == 0
+    written = output.read_bytes()
+    monkeypatch.setattr(choices, "load", None)
+    capsys.readouterr()
+    assert explain(model, picture.parent, "-o", output) == 0
+    assert "All 1 images are done; 0 failed; --overwrite begins anew." in capsys.readouterr().out
+    assert output.read_bytes() == written
+    assert explain(model, picture.parent, "-o", output, "--layers", "1") == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
 def test_many_images_need_a_table(model: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(model, picture.parent) == 2
     assert "need an output" in capsys.readouterr().err
     assert explain(model, picture.parent, "-o", "page.html") == 2
     assert "many images give a table" in capsys.readouterr().err
+
+
+def silenced_by(*pieces: str | None) -> list[Any]:
+    return [SimpleNamespace(step=step, piece=piece, kind="prompt") for step, piece in enumerate(pieces)]
+
+
+TWO = "2 of 3 words have no visual weight: text raised them more than the image did"
+
+
+@pytest.mark.parametrize(
+    ("weights", "pieces", "said"),
+    [
+        ([0.0, 0.0, 1.0], ["see", "see"], f"{TWO}, most often (2×) the prompt token 'see'."),
+        ([0.0, 0.0, 1.0], ["see", "as"], f"{TWO}."),
+        ([0.0, 2.0, 1.0], ["see", "see"], "1 of 3 words has no visual weight: text raised it more than the image did."),
+        ([1.0, 2.0, 1.0], ["see"], None),  # one token of a word whose others count: every row shows a weight
+    ],
+)
+def test_as_many_words_are_told_to_have_no_weight_as_rows_show_none(
+    weights: list[float], pieces: list[str], said: str | None
+) -> None:
+    words = [{"steps": [step], "weight": weight} for step, weight in enumerate(weights)]
+    assert report._winners(silenced_by(*pieces), words) == said
+
+
+def test_what_is_told_counts_cells_from_one_and_says_what_its_marks_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    peak = {"words": "upper left", "row": 0, "col": 2}
+    words = [("see", 0.0, None), ("a", 0.004, peak), ("cat", 3.0, peak)]
+    entries = [
+        {"word": word, "weight": weight, "peak": at, "status": "silenced", "why_empty": []}
+        for word, weight, at in words
+    ]
+    report.tell({"question": "What?", "answer": "see a cat", "words": entries, "silenced": "So it is."}, grid=(4, 4))
+    question, answer, marks, _, _, *rows = capsys.readouterr().out.splitlines()
+    assert (question.split(), answer.split()[1:]) == (["question", "What?"], ["(see)", "a", "**cat**"])
+    assert marks.strip() == "visual weight: **word** at least two thirds of the largest, *word* a third, (word) none"
+    assert [" ".join(row.split()) for row in rows[:3]] == [
+        "see 0.00 nowhere: silenced",
+        "a <.01 upper left (row 1, col 3)",
+        "cat 3.00 ██████████ upper left (row 1, col 3)",
+    ]
 
 
 def check(model: str, picture: Path, *more: object) -> int:
@@ -389,7 +449,7 @@ def test_the_sentence_of_a_check_is_its_verdict_and_how_much_less_likely_the_wor
 
 def test_numbers_that_there_are_not_and_infinite_ones_are_plain_json() -> None:
     impossible = causal.Check("cup", (0,), 0.1, "mean", -1.0, -np.inf, -2.0)
-    told = cli_check._record([impossible], alone=True)
+    told = cli_check._record(causal.Checks([impossible]), alone=True)
     assert (told["hidden"], told["drop"], told["p"]) == (-1e6, 1e6, None)
     json.dumps(told, allow_nan=False)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.types import Word
+from dexar_widgets.widgets import html
 from tests.golden.cases import build
 from tests.unit import reference
 from tests.unit.made import explanation_of, full_parts, generation_of, layout_of, random_parts, tensor_of
@@ -318,6 +319,12 @@ def test_a_silenced_word_says_which_layer_head_and_token_won():
     )
 
 
+def test_of_a_word_in_parts_the_part_that_is_silenced_is_named():
+    (record,) = by_hand(generation=generation_of(2, (Word("ab", (0, 1)),))).silenced()
+    assert (record.said, record.word) == ("b", "ab")
+    assert str(record).startswith("'b' (a part of 'ab', step 1) does not count in the answer's map: ")
+
+
 def test_a_step_with_an_empty_map_says_so():
     (record,) = explanation_of(tensor_of([[[[9, 1, 2, 3, 4, 0, 0]]]]), LAYOUT).silenced()
     assert record.empty_map
@@ -377,6 +384,23 @@ def test_words_stand_in_a_cell_as_they_do_in_the_answer():
     generation = replace(generation_of(2, (Word("a", (0,)), Word(",", (1,)))), text="a, b")
     shown = re.search(r'<p style="font-size.*?</p>', by_hand(generation=generation)._repr_html_())
     assert re.sub(r"<[^>]+>", "", shown.group()) == "a,"
+
+
+def test_the_question_is_the_users_words_without_the_template():
+    assert LAYOUT.kinds.index("prompt") == 5
+    e = replace(by_hand(), layout=replace(LAYOUT, pieces=(*LAYOUT.pieces[:5], " What\nnow?", LAYOUT.pieces[6])))
+    raw = replace(e, example=replace(e.example, prompt="USER: <image> What now? ASSISTANT:"))
+    assert raw.question == "What now?"
+    assert ">What now?</p>" in raw._repr_html_()
+    assert replace(e, example=replace(e.example, prompt="as it  is")).question == "as it  is"
+
+
+def test_a_page_is_text_and_with_a_path_the_file_that_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "page", lambda e: "the page")
+    e = by_hand()
+    assert e.to_html() == "the page"
+    assert e.to_html(str(tmp_path / "a.html")) == tmp_path / "a.html"
+    assert (tmp_path / "a.html").read_text() == "the page"
 
 
 def test_shades_are_relative_to_the_most_visual_word():
@@ -440,4 +464,4 @@ def test_what_views_return_shows_itself_in_a_cell_and_in_a_line():
     last_first = shown[side // 2 :: side, side // 2 :: side]  # a row per layer, the last on top
     assert last_first.shape[:2] == flow.visual.T.shape
     assert last_first[len(e.layers) - 1 - layer, step].tolist() == [254, 232, 56]  # cividis, the largest value
-    assert repr(heat) == f"HeatMap(3×4, steps [0], peak {heat.values.max():.3g} at {heat.peak}, ok)"
+    assert heat.word == e.generation.pieces[0].strip() and f"Map of “{heat.word}” by dexar" in heat._repr_html_()

@@ -294,11 +294,11 @@ def test_a_word_of_two_tokens_is_said_if_each_of_them_is(monkeypatch, first, sai
 @pytest.mark.parametrize(
     ("cell", "named", "said"),
     [
-        ((2, 0), None, "DEX-AR points to the region (log ratio"),
-        ((0, 3), None, "DEX-AR points away from the region (log ratio inf against the whole image)"),
+        ((2, 0), None, "DEX-AR points to the region (nothing of its map lies on the rest)."),
+        ((0, 3), None, "DEX-AR points away from the region (nothing of its map lies on the region)."),
         ((0, 3), RIGHT, "DEX-AR shows nothing here."),
-        (slice(None), None, "DEX-AR points nowhere in particular (log ratio 0.00 against the whole image)"),
-        (slice(None), RIGHT, "DEX-AR points to the named object as much as to the region (log ratio 0.00)"),
+        (slice(None), None, "no more to the region than to the rest (its map is 1 times as dense on the region as on"),
+        (slice(None), RIGHT, "DEX-AR points no more to the region than to the named object (its map is 1 times as"),
     ],
 )
 def test_where_the_map_points_is_said_as_it_is(monkeypatch, needs_left, cell, named, said):
@@ -307,6 +307,33 @@ def test_where_the_map_points_is_said_as_it_is(monkeypatch, needs_left, cell, na
     towards[cell] = 1
     monkeypatch.setattr(causes, "values_of", lambda *_: {"dexar": towards})
     assert said in failures.spurious(e, LEFT, step="cat", named=named, vlm="none").text
+
+
+@pytest.mark.parametrize(
+    ("times", "named", "said"),
+    [
+        (2.1, None, "DEX-AR points to the region (its map is 2.1 times as dense on the region as on the rest)."),
+        (1.9, None, "points no more to the region than to the rest (its map is 1.9 times as dense on the region as on"),
+        (0.6, None, "points no more to the region than to the rest (its map is 0.6 times as dense on the region as on"),
+        (0.4, None, "DEX-AR points away from the region (its map is 0.4 times as dense on the region as on the rest)."),
+        (3.0, RIGHT, "DEX-AR points to the region (its map is 3 times as dense on the region as on the named object)."),
+        (0.25, RIGHT, "DEX-AR points to the named object (its map is 0.25 times as dense on the region as on the"),
+    ],
+)
+def test_a_map_points_to_what_it_is_twice_as_dense_on(monkeypatch, needs_left, times, named, said):
+    towards = np.ones((6, 6), np.float32)
+    towards[2, 0] = times  # the cell of LEFT
+    monkeypatch.setattr(causes, "values_of", lambda *_: {"dexar": towards})
+    found = failures.spurious(cat(), LEFT, step="cat", named=named, vlm="none")
+    assert said in found.text
+    assert found.table["area"].tolist() == pytest.approx([1 / 36])
+
+
+def test_a_word_that_loses_nothing_is_told_no_p(monkeypatch):
+    scored_by(monkeypatch, causes, lambda picture: [-2.0, -1.0])
+    found = failures.spurious(cat(), LEFT, step="cat", vlm="none")
+    assert "19 random regions of this shape)" in found.text and "p =" not in found.text
+    assert found.table["p"].tolist() == [1.0]  # in the table it stays
 
 
 def test_the_maps_verdict_is_told_for_every_method_and_decides_nothing(needs_left):

@@ -1,6 +1,8 @@
 """The data types refuse what cannot be, and compare by value."""
 
+import base64
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -97,12 +99,45 @@ def test_normalising_a_map_leaves_the_raw_one_as_it_was():
     assert raw.values.max() == 5
 
 
-def test_a_map_shows_itself_at_the_images_size():
-    shown = HeatMap(np.array([[0, 1], [2, 3]], np.float32), GRID, "dexar", (0,))._repr_png_()
-    pixels = np.asarray(Image.open(io.BytesIO(shown)))
-    assert pixels.shape == (6, 8)
-    assert pixels[0, 0] == 0
-    assert pixels[5, 7] == 255
+def picture_in(shown):
+    (source,) = re.findall(r"data:image/png;base64,([^\"]+)", shown)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source))))
+
+
+def test_a_map_shows_its_cells_in_colour_and_says_what_it_is_of():
+    heat = HeatMap(np.array([[0, 1], [2, 3]], np.float32), GRID, "dexar", (0,), word="<cat>")
+    shown = heat._repr_html_()
+    pixels = picture_in(shown)
+    assert pixels.shape == (216, 288, 3)  # the image is 8 × 6
+    assert pixels[0, 0].tolist() == pixels[107, 143].tolist() == [0, 34, 78]  # cividis, from its first colour
+    assert pixels[215, 287].tolist() == pixels[108, 144].tolist() == [254, 232, 56]  # to its last
+    told = "Map of “&lt;cat&gt;” by dexar: 2×2 cells, 0 to 3, largest in row 2, column 2; status ok."
+    assert f"<figcaption>{told}</figcaption>" in shown
+    assert "border:1px solid" in shown and "<span>0</span>" in shown and "<span>3</span>" in shown
+
+
+def test_a_signed_map_has_a_scale_about_zero():
+    shown = HeatMap(np.array([[-1, 0], [0, 4]], np.float32), GRID, "dexar", (0, 2))._repr_html_()
+    assert picture_in(shown)[0, -1] == pytest.approx([247, 247, 247], abs=1)  # 0: the middle of the diverging table
+    assert "<span>-4</span>" in shown and "<span>4</span>" in shown
+    assert "Map of steps 0, 2 by dexar: 2×2 cells, -1 to 4," in shown
+
+
+@pytest.mark.parametrize(("status", "why"), [("silenced", "every weight was zero"), ("constant", "no cell stands out")])
+def test_a_map_without_anything_says_so_and_shows_nothing(status, why):
+    shown = HeatMap(np.zeros((2, 2), np.float32), GRID, "dexar", (1,), status=status, word="a")._repr_html_()
+    assert shown == f"<p>Map of “a” by dexar: 2×2 cells, {status}: {why}.</p>"
+
+
+def test_a_map_is_equal_whatever_its_steps_say():
+    heat = HeatMap(np.zeros((2, 2), np.float32), GRID, "dexar", (1,))
+    assert heat == replace(heat, word="a") and heat != replace(heat, steps=(0,))
+
+
+def test_a_maps_line_counts_rows_and_columns_from_one():
+    heat = HeatMap(np.array([[0, 1], [2, 3]], np.float32), GRID, "dexar", (0,))
+    assert repr(heat) == "HeatMap(2×2, steps [0], peak 3 at row 2, column 2, ok)"
+    assert heat.peak == (1, 1)
 
 
 def test_equality_is_by_value_and_sees_dtype_and_every_number():
