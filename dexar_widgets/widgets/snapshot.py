@@ -72,7 +72,7 @@ def _in_words(explorer: "Explorer", heat: HeatMap | str) -> str:
         vlm = explorer.vlm
         return f"Explorer of {vlm.name if vlm else 'no model'}: {heat}."
     e = explorer.sources[0]
-    lines = [f"Asked: {e.example.prompt}", f"Answered: {e.generation.text}"]
+    lines = [f"Asked: {e.question}", f"Answered: {e.generation.text}"]
     if isinstance(heat, str):
         return "\n".join([*lines, f"No map: {heat}"])
     words = dict.fromkeys(e.generation.word_of(step).text.strip() for step in explorer.steps)
