@@ -175,12 +175,15 @@ def _html_cell(cell: Cell) -> str:
 
 
 def markdown(title: str, parts: Sequence[Chapter]) -> str:
-    """The same without charts and pictures."""
+    """The same without charts and pictures; of what is folded, the title."""
     return f"# {_markdown_text(title)}\n\n" + "\n".join(line for part in parts for line in _markdown_chapter(part))
 
 
 def _markdown_chapter(part: Chapter) -> Iterator[str]:
     yield f"## {_markdown_text(part.title)}\n"
+    if part.folded:
+        yield "In the HTML page; the numbers are in the CSV file.\n"
+        return
     for sentence in part.sentences:
         yield f"{_markdown_text(sentence)}\n"
     for table in part.tables:

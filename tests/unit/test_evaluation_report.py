@@ -27,8 +27,14 @@ def made(folder, *scores, into="page", **more):
     return {kind: path.read_text() for kind, path in files.items()}
 
 
+def words(page):
+    """The text of a page, a space between any two pieces."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
 def test_losses_come_first_and_name_who_won(tmp_path):
-    text = made(tmp_path, *rows())["md"]
+    texts = made(tmp_path, *rows())
+    text = texts["md"]
     first = text.split("\n\n")[2]
     assert "In 1 of 3 comparisons with another method or setting DEX-AR loses" in first
     assert "Most often it loses to attention (1: IoU, best threshold)." in first
@@ -36,17 +42,19 @@ def test_losses_come_first_and_name_who_won(tmp_path):
     assert "It beats the controls, maps that know nothing of the model, in all 1 comparisons with them." in text
     (place,) = [line for line in text.split("\n") if line.startswith("| IoU, best threshold ↑ |")][:1]
     assert place == "| IoU, best threshold ↑ | 0.455; 1 ▲ 0 ≈ 2 ▽; attention 0.555 |"
-    assert text.index(place) < text.index("## Table 2") < text.index("Another is better than DEX-AR: 1")
-    losing = made(tmp_path / "b", *rows({"dexar": 0.0, "random": 0.1}, chance=0.2))["md"]
+    assert text.index(place) < text.index("## Table 2") < text.index("## Every comparison\n\nIn the HTML page")
+    assert "Another is better than DEX-AR: 1" in words(texts["html"])
+    both = made(tmp_path / "b", *rows({"dexar": 0.0, "random": 0.1}, chance=0.2))
+    losing = both["md"]
     assert "it is no better in 1 of 1 comparisons: random on lab/llava, lab: IoU" in losing
-    assert "DEX-AR is no better than chance: 1" in losing
+    assert "DEX-AR is no better than chance: 1" in words(both["html"])
     assert "1 of its 1 numbers whose chance is known (IoU, best threshold)." in losing.split("\n\n")[2]
 
 
 def test_a_loss_is_told_by_the_means_of_the_cases_that_both_have(tmp_path):
     scores = [*rows({"dexar": 0.4, "attention": 0.5}), score(50, "dexar", 0.9), score(51, "attention", 0.0)]
-    text = made(tmp_path, *scores)["md"]
-    assert "| attention | 0.455 | 0.555 | 0.100; (0.100 to 0.100) |" in text
+    text = words(made(tmp_path, *scores)["html"])
+    assert "attention 0.455 0.555 0.100 (0.100 to 0.100)" in text
 
 
 def test_a_map_of_the_masks_is_no_method_that_dexar_loses_to(tmp_path):
@@ -86,9 +94,9 @@ def test_skips_and_broken_units_are_told(tmp_path):
 
 
 def test_a_metric_nobody_knows_is_shown_and_not_judged(tmp_path):
-    text = made(tmp_path, *rows(metric="mystery"))["md"]
-    assert "**mystery**" in text
-    assert "Nothing can be said of who is better" in text
+    texts = made(tmp_path, *rows(metric="mystery"))
+    assert "mystery" in words(texts["html"]).partition("Every number")[2]
+    assert "Nothing can be said of who is better" in texts["md"]
 
 
 def test_hostile_names_are_text(tmp_path):
