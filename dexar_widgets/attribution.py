@@ -127,7 +127,7 @@ class Attribution(ByValue):
     def _map(self, values: Float[np.ndarray, "row col"], steps: tuple[int, ...]) -> HeatMap:
         cells = values.astype(np.float32)
         status = status_of(cells, weighted=bool(cells.any()) or not self.gated)
-        word = "".join(self.generation.pieces[step] for step in steps).strip()
+        word = self.generation.said(steps)
         return HeatMap(cells, self.grid, self.method, steps, dict(self.options), status, word)
 
     def __repr__(self) -> str:

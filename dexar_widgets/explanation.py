@@ -249,8 +249,7 @@ class Explanation(Record):
     ) -> HeatMap:
         cells = on_grid(values, self.layout, image)
         status = status_of(cells, weighted=weighted)
-        word = "".join(self.generation.pieces[step] for step in steps).strip()
-        given = options.as_dict() | {"image": image}
+        given, word = options.as_dict() | {"image": image}, self.generation.said(steps)
         return HeatMap(cells, self.layout.grids[image], "dexar", steps, given, status, word)
 
     @property

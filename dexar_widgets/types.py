@@ -18,7 +18,7 @@ Axes, used with these names everywhere in the package:
     Pixels of the original image, after its EXIF rotation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple
 
@@ -174,6 +174,10 @@ class Generation(ByValue):
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def said(self, steps: Sequence[int]) -> str:
+        """What these steps say."""
+        return "".join(self.pieces[step] for step in steps).strip()
 
     def word_of(self, step: int) -> Word:
         """The word that a step belongs to."""

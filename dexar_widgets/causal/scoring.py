@@ -34,7 +34,7 @@ def words_of(e: Explanation, step: Step | None) -> Words:
 
 def text_of(e: Explanation, steps: Sequence[int]) -> str:
     """What these steps say."""
-    return "".join(e.generation.pieces[step] for step in steps).strip()
+    return e.generation.said(steps)
 
 
 def summed(e: Explanation, scores: Float[np.ndarray, "*of step"], word: Sequence[int]) -> Float[np.ndarray, "*of"]:
