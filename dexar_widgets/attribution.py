@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
+from dexar_widgets.equality import ByValue
 from dexar_widgets.maps import sequence_values, status_of
 from dexar_widgets.options import Step, pick_steps
-from dexar_widgets.types import ByValue, Example, Generation, Grid, HeatMap
+from dexar_widgets.types import Example, Generation, Grid, HeatMap
 
 __all__ = ["Attribution", "Cost"]
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from dexar_widgets.equality import ByValue
 from dexar_widgets.evidence import Evidence
 from dexar_widgets.options import Options
-from dexar_widgets.types import ByValue, Generation
+from dexar_widgets.types import Generation
 
 __all__ = ["Flow", "Silenced", "flow_of", "silenced_of"]
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from dexar_widgets.attribution import Attribution
+from dexar_widgets.equality import ByValue
 from dexar_widgets.evidence import Evidence
 from dexar_widgets.options import PRESETS, Filter, Heads, Layers, Options, Preset, TextSet, accept, resolve
 from dexar_widgets.summary import KEEPS, Keep, Summary
-from dexar_widgets.types import ByValue, Example, Generation, GradientTensor, Lens, TokenLayout
+from dexar_widgets.types import Example, Generation, GradientTensor, Lens, TokenLayout
 
 if TYPE_CHECKING:
     from dexar_widgets.vlm import VLM

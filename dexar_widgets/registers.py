@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from dexar_widgets.equality import ByValue
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.maps import coverage_weights
-from dexar_widgets.types import ByValue
 
 __all__ = ["MIN_CELLS", "NAMED", "RATIO", "SCORE", "Outliers", "detail_of", "find", "outliers_of", "report"]
 

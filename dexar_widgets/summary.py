@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32
 
 from dexar_widgets import jobs
+from dexar_widgets.equality import ByValue
 from dexar_widgets.filters import head_weights, measure, tail, text_mask
 from dexar_widgets.maps import layer_maps, visual_tokens
 from dexar_widgets.options import READINGS, TEXT_SETS, TextSet, accept
-from dexar_widgets.types import ByValue, GradientTensor, Sensitivity, TokenLayout
+from dexar_widgets.types import GradientTensor, Sensitivity, TokenLayout
 
 __all__ = ["KEEPS", "Collected", "Keep", "LayerMaps", "Statistics", "Summary", "collect"]
 

@@ -19,13 +19,15 @@ Axes, used with these names everywhere in the package:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-__all__ = ["ByValue", "Example", "Generation", "GradientTensor", "Grid", "HeatMap", "Lens", "Sensitivity"]
+from dexar_widgets.equality import ByValue
+
+__all__ = ["Example", "Generation", "GradientTensor", "Grid", "HeatMap", "Lens", "Sensitivity"]
 __all__ += ["TokenLayout", "Word", "minmax"]
 
 Kind = Literal["system", "image", "prompt", "answer", "special"]
@@ -37,24 +39,6 @@ Status = Literal["ok", "constant", "silenced"]
 def _expect(condition: bool, message: str) -> None:  # noqa: FBT001 (an assertion with words)
     if not condition:
         raise ValueError(message)
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-    return type(one) is type(other) and bool(one == other)
-
-
-class ByValue:
-    """Equality of dataclasses that hold arrays: same type, and every compared field equal, dtype and shape included."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        names = [item.name for item in fields(self) if item.compare]  # type: ignore[arg-type]
-        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,10 @@ from dexar_widgets import perturb
 from dexar_widgets.attribution import Attribution
 from dexar_widgets.causal.chance import ENOUGH, LEVEL, NOTHING, RANDOMS, p_value, plain, range_of
 from dexar_widgets.causal.scoring import BATCH, Words, log_probs, summed, text_of, words_of
+from dexar_widgets.equality import ByValue
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Filter, Heads, Layers, Preset, Step, TextSet, accept
-from dexar_widgets.types import ByValue, HeatMap, Status
+from dexar_widgets.types import HeatMap, Status
 
 if TYPE_CHECKING:
     import pandas as pd

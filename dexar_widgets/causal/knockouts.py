@@ -17,9 +17,9 @@ from jaxtyping import Float, Int
 from dexar_widgets import perturb
 from dexar_widgets.causal.chance import plain
 from dexar_widgets.causal.scoring import BATCH, Words, cut_log_probs, require_batch, summed, text_of, words_of
+from dexar_widgets.equality import ByValue
 from dexar_widgets.explanation import Explanation
 from dexar_widgets.options import Layers, Step, resolve
-from dexar_widgets.types import ByValue
 
 if TYPE_CHECKING:
     import pandas as pd
