@@ -86,6 +86,7 @@ class SceneBuilder(anywidget.AnyWidget):
             raise ValueError(f"{next(iter(traits))!r} is for the Explorer, which needs a model: SceneBuilder(vlm, …).")
         if vlm is not None:
             self.explorer = Explorer(vlm, self._first.image, **traits)
+            self.explorer._driven = True
         world = _WORLD | {"model": "" if vlm is None else vlm.name}
         super().__init__(
             _esm=html.script_of("builder.js"), _world=world, prompt=prompt, **_traits_of(self._spec), **self._shown()

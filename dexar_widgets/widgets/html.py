@@ -29,7 +29,7 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <main id="view">
-<noscript><p>{prompt}</p><p>{answer}</p><p>The interactive view needs JavaScript.</p></noscript>
+<noscript><p>{question}</p><p>{answer}</p><p>The interactive view needs JavaScript.</p></noscript>
 </main>
 <script type="application/json" id="document">{document}</script>
 <script type="text/plain" id="payload">{payload}</script>
@@ -64,7 +64,7 @@ def page(
     return _PAGE.format(
         policy=f"default-src 'none'; img-src data:; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         title=escape(first["title"]),
-        prompt=escape(first["prompt"]),
+        question=escape(first["question"]),
         answer=escape(first["answer"]),
         document=_inline_json(document),
         payload=b64encode(payload).decode(),

@@ -107,6 +107,7 @@ def _header(e: Explanation, title: str | None, image_bytes: int) -> dict[str, An
     return {
         "title": title or "Which regions drove the answer?",
         "prompt": e.example.prompt,
+        "question": e.question,
         "answer": generation.text,
         "notices": list(e.example.notices),
         "image": image_of(e.example.image, image_bytes),

@@ -121,7 +121,7 @@ function elsewhere({ e, chosen, options: o, method }: Side, other: Explanation, 
 
 /** Its number, what it does not share with the one shown, and its answer. */
 function nameOf(e: Explanation, shown: Explanation, at: number): string {
-  const [mine, theirs] = [e, shown].map((each) => [modelOf(each), each.header.prompt]);
+  const [mine, theirs] = [e, shown].map((each) => [modelOf(each), each.header.question]);
   return [at, ...mine!.filter((text, i) => text !== theirs![i]), e.header.answer].join(" · ");
 }
 

@@ -122,7 +122,7 @@ function captionOf(s: State, room: number, size: number): string[] {
   const { header } = s.e;
   return [
     wordsOf(shownSide(s)),
-    `${header.prompt} → ${header.answer}`,
+    `${header.question} → ${header.answer}`,
     settingsLine(shownSide(s)),
     `${header.provenance.model ?? ""} · dexar_widgets`,
   ].flatMap((text) => wrap(printable(text), Math.floor(room / (0.56 * size))));

@@ -20,6 +20,8 @@ export interface Job {
 export interface Host {
   /** A kernel stands, or stood, behind the view; else it is a page by itself. */
   live: boolean;
+  /** Something beside the view asks for it, such as the scene builder: it has no question of its own. */
+  driven: boolean;
   /** A kernel answers. */
   connected: ReadonlySignal<boolean>;
   /** Name of the model that can be asked; empty without one. */
@@ -57,6 +59,7 @@ export function pageHost(): Host {
   const problem = signal("");
   return {
     live: false,
+    driven: false,
     connected: signal(false),
     model: signal(""),
     methods: signal([]),

@@ -68,6 +68,7 @@ export function bytesOf(value: unknown): Uint8Array {
 
 export class Kernel implements Host {
   live = true;
+  driven: boolean;
   connected = signal(false);
   model = signal("");
   methods = signal<readonly string[]>([]);
@@ -89,6 +90,7 @@ export class Kernel implements Host {
 
   constructor(wire: Model) {
     this.#wire = wire;
+    this.driven = Boolean(wire.get("_driven"));
     wire.on("msg:custom", this.#listen);
     wire.on("comm_live_update", this.#greet);
     this.#greet();

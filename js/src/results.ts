@@ -99,9 +99,16 @@ export function rarity(p: number, count: number, what: string): string {
 /** The largest p at which chance is ruled out. */
 export const RARE = 0.05;
 
-/** What p says of a loss; nothing where chance was not measured. */
-export function chanceText({ p, randoms }: Pick<Check, "p" | "randoms">, what: string): string {
-  if (p === null) return "";
+/** At most so many nats, lost or gained, are no effect, as in Python's `chance.py`. */
+const NOTHING = 0.05;
+
+/** A p as it is told; nothing where there is none, or no effect in any of these nats: nothing has no odds. */
+export const pText = (p: number | null | undefined, ...drops: number[]): string =>
+  p == null || drops.every((drop) => Math.abs(drop) <= NOTHING) ? "" : p.toFixed(2);
+
+/** What p says of a loss; nothing where it is not told. */
+export function chanceText({ log_prob, hidden, p, randoms }: Check, what: string): string {
+  if (p === null || !pText(p, log_prob - hidden)) return "";
   const least = 1 / (randoms + 1);
   const so = p <= RARE ? "" : least > RARE ? ": too few to tell" : ": no more than chance";
   return rarity(p, randoms, what) + so;

@@ -65,6 +65,8 @@ export interface MethodSpec {
 export interface Header {
   title: string;
   prompt: string;
+  /** The user’s own words of it. */
+  question: string;
   answer: string;
   notices: string[];
   image: Picture;

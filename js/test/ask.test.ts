@@ -216,3 +216,23 @@ it("the time left is said in seconds, then in minutes, and not where nobody know
   expect(remaining({ ...job, done: 3, total: 0 })).toBe("");
   expect(remaining({ ...job, done: 10, total: 11 })).toBe("");
 });
+
+describe("beside a scene builder", () => {
+  it("there is no second question: it says where to ask, shows the answer coming, and can stop it", () => {
+    kernel.end();
+    model = new FakeModel({ _driven: true });
+    kernel = new Kernel(model);
+    const panel = show();
+    model.greet();
+    expect([panel.querySelector("textarea"), panel.querySelector("input"), button(panel, "Ask")!.hidden]).toEqual([
+      null,
+      null,
+      true,
+    ]);
+    expect(hint(panel)).toBe("Ask in the scene builder; the answer appears here.");
+    model.answer("b", "progress", { text: "reading", done: 1, total: 4 });
+    expect(button(panel, "Stop")!.hidden).toBe(false);
+    button(panel, "Stop")!.click();
+    expect(model.request("cancel").job).toBe("b");
+  });
+});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chanceText, type Result, rarity, resultOf, resultsOf } from "../src/results";
+import { type Check, chanceText, pText, type Result, rarity, resultOf, resultsOf } from "../src/results";
 
 const check = (region: [number, number, number, number]): Result => ({
   kind: "check",
@@ -28,9 +28,18 @@ describe("results", () => {
   });
 
   it("say what p means, where it can mean anything", () => {
-    expect(chanceText({ p: null, randoms: 0 }, "random regions")).toBe("");
-    expect(chanceText({ p: 0.05, randoms: 19 }, "random regions")).toMatch(/p = 0\.05\)$/);
-    expect(chanceText({ p: 0.2, randoms: 4 }, "random regions")).toMatch(/: too few to tell$/);
-    expect(chanceText({ p: 0.2, randoms: 19 }, "random regions")).toMatch(/: no more than chance$/);
+    const say = (p: number | null, randoms: number, lost = 2) =>
+      chanceText({ log_prob: -0.5, hidden: -0.5 - lost, p, randoms } as Check, "random regions");
+    expect(say(null, 0)).toBe("");
+    expect(say(0.05, 19)).toMatch(/p = 0\.05\)$/);
+    expect(say(0.2, 4)).toMatch(/: too few to tell$/);
+    expect(say(0.2, 19)).toMatch(/: no more than chance$/);
+    expect([say(0.05, 19, 0.03), say(0.05, 19, -0.04)]).toEqual(["", ""]);
+  });
+
+  it("tell no p where nothing was lost or gained", () => {
+    expect(pText(0.05, 0.06)).toBe("0.05");
+    expect([pText(0.05, 0.01), pText(null, 3), pText(undefined, 3)]).toEqual(["", "", ""]);
+    expect(pText(0.5, 0, 0, 0.2)).toBe("0.50");
   });
 });

@@ -13,21 +13,16 @@ export function askPanel(host: Host, prompt?: string): HTMLElement {
   const said = signal("");
   const obstacle = () => obstacleOf(host, prompt !== undefined);
   const picture = el("img", { class: "asked", alt: "The image that will be asked about" });
-  const fields = el(
-    "fieldset",
-    { class: "row" },
-    picture,
-    ...question(host, prompt ?? "", said, obstacle),
-    chooser(host, said),
-  );
+  const asking = question(host, prompt ?? "", said, obstacle);
+  const fields = el("fieldset", { class: "row" }, picture, ...asking, ...(host.driven ? [] : [chooser(host, said)]));
   const hint = el("p", { class: "hint", role: "status" });
   const look = prompt === undefined ? "panel ask first" : "panel ask";
   const panel = el("section", { class: look, "aria-label": "Ask" }, fields, hint, ...answering(host, said));
-  takeImages(panel, host, said);
+  if (!host.driven) takeImages(panel, host, said);
   watch(() => {
     fields.disabled = !host.model.value || !host.connected.value;
     hint.textContent = obstacle() || "Enter asks. Another image can be dropped or pasted here.";
-    picture.hidden = !host.picture.value;
+    picture.hidden = host.driven || !host.picture.value;
     setAll(picture, { src: host.picture.value?.src });
   });
   return panel;
@@ -56,8 +51,9 @@ function question(host: Host, prompt: string, said: { value: string }, obstacle:
   const go = button("Ask", act);
   watch(() => {
     go.textContent = isAsking(host) ? "Stop" : "Ask";
+    go.hidden = host.driven && !isAsking(host);
   });
-  return [el("label", { for: id, class: "tag" }, "Ask"), box, go];
+  return host.driven ? [go] : [el("label", { for: id, class: "tag" }, "Ask"), box, go];
 }
 
 const isAsking = (host: Host): boolean => host.job.value?.kind === "ask";
@@ -65,6 +61,7 @@ const isAsking = (host: Host): boolean => host.job.value?.kind === "ask";
 function obstacleOf(host: Host, again: boolean): string {
   if (!host.connected.value) return " "; // the view's own line says why
   if (!host.model.value) return "Nothing can be asked: no model is in memory. dx.Explorer(vlm, image) brings one.";
+  if (host.driven) return "Ask in the scene builder; the answer appears here.";
   return again || host.picture.value ? "" : "Drop an image here, paste it, or choose a file; then ask about it.";
 }
 

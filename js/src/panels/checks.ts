@@ -5,7 +5,7 @@ import { bind, button, el, fill, hint, row, segmented, sentence, tableOf, watch 
 import { nats, number, quoted } from "../format";
 import { mapOf, needed } from "../maps";
 import { energyInside, NATS, originOf, pointsAt, sideOf, TIMES } from "../region";
-import { type Check, type Checks, chanceText, RARE, resultOf, same } from "../results";
+import { type Check, type Checks, chanceText, pText, RARE, resultOf, same } from "../results";
 import { entriesOf, explainedWords, type State, wordAt } from "../state";
 import type { Word } from "../wire";
 import { insideShares, shareText } from "./draw";
@@ -73,14 +73,16 @@ function beside(s: State, now: Checks | null): string {
 function inWords(name: string, check: Check, map: ReturnType<typeof pointsAt>): string {
   const { log_prob, hidden, kept, chance, low, high, kept_chance, kept_low, kept_high, kept_p } = check;
   const start = `${name} loses ${nats(log_prob - hidden)} nats without the region`;
+  const rare = chanceText(check, "random regions");
   const random =
     chance === null
       ? ""
-      : `, ${nats(chance)} (${nats(low!)} to ${nats(high!)}) without a random one; ${chanceText(check, "random regions")}`;
+      : `, ${nats(chance)} (${nats(low!)} to ${nats(high!)}) without a random one${rare && `; ${rare}`}`;
+  const p = kept_chance == null ? "" : pText(kept_p, log_prob - kept, kept_low!, kept_high!);
   const alone =
     kept_chance == null
       ? ""
-      : ` (with a random region alone ${nats(kept_chance)}, ${nats(kept_low!)} to ${nats(kept_high!)}; p = ${kept_p!.toFixed(2)})`;
+      : ` (with a random region alone ${nats(kept_chance)}, ${nats(kept_low!)} to ${nats(kept_high!)}${p && `; p = ${p}`})`;
   const verdict = check.verdict ? ` Verdict: ${check.verdict}.` : "";
   return `${start}${random}. Without the rest it loses ${nats(log_prob - kept)}${alone}: it ${originOf(map, check)}.${verdict}`;
 }
@@ -131,7 +133,7 @@ function cells(inside: number, area: number, check: Check | undefined, checked: 
   const level = chance === null ? "–" : `${nats(chance)} (${nats(low!)} to ${nats(high!)})`;
   const from = sideOf(check);
   const where = p !== null && p > RARE && (from === "inside" || from === "both") ? `${from}?` : from;
-  return [where, nats(log_prob - hidden), level, p === null ? "–" : p.toFixed(2), nats(log_prob - kept), times];
+  return [where, nats(log_prob - hidden), level, pText(p, log_prob - hidden) || "–", nats(log_prob - kept), times];
 }
 
 function controls(s: State): HTMLElement {

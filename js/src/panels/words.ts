@@ -17,7 +17,7 @@ export function wordsPanel(s: State): HTMLElement {
   return el(
     "section",
     { class: "panel words", "aria-label": "Answer" },
-    el("p", { class: "question" }, el("span", { class: "tag" }, "Asked"), s.e.header.prompt),
+    el("p", { class: "question" }, el("span", { class: "tag" }, "Asked"), s.e.header.question),
     el("div", { class: "answer" }, el("span", { class: "tag" }, "Answered"), wordList(s)),
     el("div", { class: "row" }, whole, reasonLine(s)),
     el(
