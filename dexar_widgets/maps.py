@@ -4,6 +4,7 @@ Nothing here is normalised for display: maps are raw, and zero where nothing was
 """
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -11,6 +12,8 @@ from jaxtyping import Bool, Float, Float32, Int
 from dexar_widgets.types import Grid, HeatMap, Status, TokenLayout, minmax
 
 __all__ = [
+    "Upsampling",
+    "cell_of",
     "coverage",
     "coverage_weights",
     "layer_maps",
@@ -20,6 +23,9 @@ __all__ = [
     "upsample",
     "visual_tokens",
 ]
+
+Upsampling = Literal["bilinear", "nearest"]
+"""How a pixel gets its value: from the cells around it, or from the one that holds its centre."""
 
 
 def visual_tokens(layout: TokenLayout) -> Int[np.ndarray, " visual"]:
@@ -74,10 +80,22 @@ def status_of(values: Float32[np.ndarray, "row col"], *, weighted: bool) -> Stat
     return "ok" if values.max() > values.min() else "constant"
 
 
-def _interpolation(cells: int, pixels: int, start: float, end: float) -> Float[np.ndarray, "pixel cell"]:
+def _place(cells: int, pixels: int, start: float, end: float) -> Float[np.ndarray, " pixel"]:
+    """Where each pixel's centre lies among the centres of cells, along one axis; beyond the outermost, at those."""
+    return np.asarray(np.clip((np.arange(pixels) + 0.5 - start) / (end - start) * cells - 0.5, 0, cells - 1))
+
+
+def _holding(cells: int, pixels: int, start: float, end: float) -> Int[np.ndarray, " pixel"]:
+    """The cell that holds each pixel's centre, or is the nearest, along one axis; on an edge, the one behind it."""
+    return np.asarray(np.floor(_place(cells, pixels, start, end) + 0.5), int)
+
+
+def _interpolation(
+    cells: int, pixels: int, start: float, end: float, how: Upsampling
+) -> Float[np.ndarray, "pixel cell"]:
     """Weights of each cell in each pixel along one axis; a pixel outside [start, end) has none."""
     centre = np.arange(pixels) + 0.5
-    place = np.clip((centre - start) / (end - start) * cells - 0.5, 0, cells - 1)
+    place = (_holding if how == "nearest" else _place)(cells, pixels, start, end)
     low = np.floor(place).astype(int)
     weights = np.zeros((pixels, cells))
     weights[np.arange(pixels), low] = 1 - (place - low)
@@ -86,18 +104,36 @@ def _interpolation(cells: int, pixels: int, start: float, end: float) -> Float[n
     return weights
 
 
-def upsample(heatmap: HeatMap) -> HeatMap:
-    """The same map per pixel of the original image: bilinear between cell centres, 0 outside the grid's box.
+def upsample(heatmap: HeatMap, how: Upsampling = "bilinear") -> HeatMap:
+    """The same map per pixel of the original image; 0 outside the grid's box, and as it is if it is one of pixels.
 
-    The box says which part of the image the grid covers; beyond the outermost centres values are held.
+    The box says which part of the image the grid covers. ``bilinear``: between cell centres, and beyond the outermost
+    their values are held. ``nearest``: every pixel has the value of the cell that holds its centre.
+
+    Raises
+    ------
+    ValueError
+        For another ``how``.
     """
+    if how not in get_args(Upsampling):
+        raise ValueError(f"how is {how!r}; expected one of {', '.join(get_args(Upsampling))}.")
     grid = heatmap.grid
     (width, height), (left, top, right, bottom) = grid.image_size, grid.box
     if heatmap.values.shape != (grid.rows, grid.cols):
         return heatmap
-    rows = _interpolation(grid.rows, height, top, bottom)
-    cols = _interpolation(grid.cols, width, left, right)
+    rows = _interpolation(grid.rows, height, top, bottom, how)
+    cols = _interpolation(grid.cols, width, left, right, how)
     return replace(heatmap, values=(rows @ heatmap.values.astype(float) @ cols.T).astype(np.float32))
+
+
+def cell_of(grid: Grid) -> Int[np.ndarray, "height width"]:
+    """The cell, row-major, that each pixel of the original image belongs to: the one that holds its centre.
+
+    Pixels outside the grid's box have the nearest cell. One smaller than a pixel may have none.
+    """
+    (width, height), (left, top, right, bottom) = grid.image_size, grid.box
+    rows, cols = _holding(grid.rows, height, top, bottom), _holding(grid.cols, width, left, right)
+    return np.asarray(rows[:, None] * grid.cols + cols)
 
 
 def coverage_weights(grid: Grid) -> tuple[Float[np.ndarray, "row height"], Float[np.ndarray, "col width"]]:

@@ -67,6 +67,12 @@ Filling = Annotated[
     str, typer.Option(help="Colour of pixels taken away: imagenet or image (its mean), or the processor's own.")
 ]
 Blur = Annotated[float, typer.Option(min=0, help="What insertion begins with: deviation, in pixels of 224.")]
+Upsample = Annotated[
+    str,
+    typer.Option(
+        help="How maps come to pixels: bilinear, or nearest, with which curves change whole cells of the grid."
+    ),
+]
 Randomised = Annotated[int, typer.Option(min=0, help="Samples that the randomisation check looks at.")]
 Seed = Annotated[int, typer.Option(help="Orders pixels of equal value, and draws random weights.")]
 Device = Annotated[
@@ -128,6 +134,7 @@ def evaluate(
     levels: Levels = 10,
     fill: Filling = "imagenet",
     blur: Blur = 10.0,
+    upsampling: Upsample = "bilinear",
     randomised: Randomised = 20,
     seed: Seed = 0,
     device: Device = None,
@@ -159,8 +166,8 @@ def evaluate(
         "models": choices.names_of("--model", model),
         "variants": variants_of(chosen, choices.settings_by_method(option or ())),
         "metrics": names("metrics") if metrics is None else choices.names_of("--metrics", metrics),
-        "levels": levels, "fill": fill, "blur": blur, "randomised": randomised, "seed": seed, "batch_size": batch_size,
-        "threads": threads, "device": device, "dtype": dtype,
+        "levels": levels, "fill": fill, "blur": blur, "upsampling": upsampling, "randomised": randomised, "seed": seed,
+        "batch_size": batch_size, "threads": threads, "device": device, "dtype": dtype,
     }  # fmt: skip
     places = [
         _Place(title, folder, one, configuration_of(one, **wanted))

@@ -101,6 +101,10 @@ class Judged:
             yield
         self.took[what] = engine.total([self.took[what], meter])
 
+    def enlarged(self, heat: HeatMap) -> HeatMap:
+        """A map per pixel, once for all masks."""
+        return upsample(heat, self.configuration.upsampling)
+
     def energies(self, found: Attribution) -> Float[np.ndarray, " map"]:
         """Each step's weight times the mean of its positive map."""
         return np.asarray(found.weights * np.maximum(found.maps, 0).mean((1, 2)))
@@ -132,7 +136,7 @@ def cases(
 
 
 def _against_masks(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Case]]:
-    heat, targets = upsample(found.sequence_map()), judged.sample.targets
+    heat, targets = judged.enlarged(found.sequence_map()), judged.sample.targets
     every = [] if len(targets) < 2 else [Target(EVERY, np.any([target.mask for target in targets], axis=0))]
     for target in (*targets, *every):
         yield "answer", target.name, Case(heat, mask=target.mask, ignored=judged.sample.ignored)
@@ -145,7 +149,7 @@ def _of_word(found: Attribution, judged: Judged, name: str) -> HeatMap | None:
     """The map of the words that name a target; None where the answer does not, or the method gives one map alone."""
     if name not in judged.named or found.whole:
         return None
-    return upsample(found.heatmap(list(judged.named[name])))
+    return judged.enlarged(found.heatmap(list(judged.named[name])))
 
 
 def _steps(found: Attribution, judged: Judged) -> Iterator[tuple[View, str, Case]]:

@@ -20,10 +20,11 @@ from dexar_widgets.attributions import options_of
 from dexar_widgets.checkpoints import clear_errors, hub_is_reachable, locate
 from dexar_widgets.evaluation.oracles import ORACLES
 from dexar_widgets.evaluation.samples import Dataset
+from dexar_widgets.maps import Upsampling
 from dexar_widgets.metrics import Need
 
-__all__ = ["CURVES", "Configuration", "CurveKind", "Fill", "Variant", "configuration_of", "differences", "identity"]
-__all__ += ["variants_of"]
+__all__ = ["CURVES", "Configuration", "CurveKind", "Fill", "Variant", "complete", "configuration_of", "differences"]
+__all__ += ["identity", "variants_of"]
 
 CurveKind = Literal["positive", "negative", "insertion"]
 CURVES: tuple[CurveKind, ...] = get_args(CurveKind)
@@ -33,6 +34,8 @@ Fill = Literal["imagenet", "image", "processor"]
 """The colour of pixels that are taken away: the mean of ImageNet, of the image itself, or the processor's own mean."""
 SCHEMA = 2
 """Of the units' files; a change of what a number means counts it up."""
+_LATER = {"upsampling": "bilinear"}
+"""Settings that came after the first folders of results, and what was done before: those folders stay what they are."""
 _DECIDING = ("dexar-widgets", "numpy", "pillow", "torch", "transformers")
 _READ = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 """Of a model's folder, what loading it reads."""
@@ -54,10 +57,11 @@ class Configuration:
 
     ``models`` map each name to what its weights are (`identity`). ``levels``: steps of the perturbation curves from
     nothing to everything. ``blur``: deviation of the blur that insertion begins with, in pixels of a 224-pixel image.
-    ``randomised``: how many samples, from the data set's beginning, the randomisation check looks at. Batches of
-    ``batch_size`` form within one unit, and ``threads`` are fixed, so that every run sees the same sums. ``device``
-    counts by its kind ("cuda:1" is "cuda"); `configuration_of` says which where none is given. ``dtype`` None is what
-    `load` makes of the weights on that device.
+    ``upsampling``: how maps come to pixels (`maps.upsample`), to meet masks and to rank pixels; with "nearest" curves
+    change whole cells of the grid. ``randomised``: how many samples, from the data set's beginning, the randomisation
+    check looks at. Batches of ``batch_size`` form within one unit, and ``threads`` are fixed, so that every run sees
+    the same sums. ``device`` counts by its kind ("cuda:1" is "cuda"); `configuration_of` says which where none is
+    given. ``dtype`` None is what `load` makes of the weights on that device.
     """
 
     models: Mapping[str, str]
@@ -68,6 +72,7 @@ class Configuration:
     levels: int = 10
     fill: Fill = "imagenet"
     blur: float = 10.0
+    upsampling: Upsampling = "bilinear"
     randomised: int = 20
     seed: int = 0
     batch_size: int = 16
@@ -79,8 +84,9 @@ class Configuration:
         for name, least in (("levels", 2), ("blur", 0), ("randomised", 0), ("batch_size", 1), ("threads", 1)):
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}.")
-        if self.fill not in get_args(Fill):
-            raise ValueError(f"fill is {self.fill!r}; expected one of {', '.join(get_args(Fill))}.")
+        for name, known in (("fill", get_args(Fill)), ("upsampling", get_args(Upsampling))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}.")
         if not (self.models and self.variants and self.metrics):
             raise ValueError("An evaluation needs a model, a method and a metric.")
         named = [variant.name for variant in self.variants]
@@ -101,8 +107,8 @@ class Configuration:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of `told`."""
-        return _hash(self.told)
+        """A hash of `told`, but for what was done before there was a choice."""
+        return _hash({name: value for name, value in self.told.items() if (name, value) not in _LATER.items()})
 
     def _others(self) -> Iterator[tuple[str, str]]:
         """Third parties' plug-ins and their code; of all families, for which one is in use, loading a model tells."""
@@ -139,6 +145,11 @@ class Configuration:
 
 def _hash(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def complete(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as a folder tells it, with the settings that came later as they were then."""
+    return dict(told) | {name: value for name, value in _LATER.items() if name not in told}
 
 
 def differences(told: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from dexar_widgets.evaluation.configuration import complete
+
 __all__ = ["Results", "read"]
 
 _TABLES = ("results", "units", "costs")
@@ -123,6 +125,7 @@ def _read(folder: Path) -> _Folder:
     lacking = [name for name in ("data", *_PARTS_OF_ONE) if name not in told]
     if lacking:
         raise ValueError(f"{str(folder / 'configuration.json')!r} is of no evaluation: it has no {lacking[0]!r}.")
+    told = complete(told)
     tables = _whole({name: _table(folder / f"{name}.parquet") for name in _TABLES}, told["variants"])
     if tables["units"].empty:
         raise ValueError(f"{str(folder)!r} holds no unit: nothing was measured yet; the same `dexar evaluate` goes on.")

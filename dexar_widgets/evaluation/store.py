@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dexar_widgets.evaluation.configuration import CURVES, Configuration, differences
+from dexar_widgets.evaluation.configuration import CURVES, Configuration, complete, differences
 from dexar_widgets.evaluation.records import Status
 from dexar_widgets.files import whole, write_first, write_whole
 
@@ -220,7 +220,7 @@ def _same(path: Path, configuration: Configuration) -> None:
     if not path.is_file() and write_first(path, told):
         return
     try:
-        before = json.loads(path.read_text())
+        before = complete(json.loads(path.read_text()))
     except json.JSONDecodeError as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); give another folder.") from error
     if changed := differences(before, configuration.told):

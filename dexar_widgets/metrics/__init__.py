@@ -69,9 +69,10 @@ class Score:
 class Curve:
     """How the answer fares as ever more of the image is taken away, or given back.
 
-    ``fractions`` of the pixels are changed, in rising order; ``nll`` is the mean negative log-likelihood of the
-    answer's tokens on each image, in nats. ``sizes`` are the images' bytes as lossless WebP, where they were counted.
-    ``tied`` is the share of the pixels among which a level had to draw, being equal; NaN where nobody counted.
+    ``fractions`` of the places are changed, in rising order: of pixels, or of cells where those go whole. ``nll`` is
+    the mean negative log-likelihood of the answer's tokens on each image, in nats. ``sizes`` are the images' bytes as
+    lossless WebP, where they were counted. ``tied`` is the share of the places among which a level had to draw, being
+    equal; NaN where nobody counted.
     """
 
     fractions: Float64[np.ndarray, " level"]
@@ -112,6 +113,8 @@ class Effects:
 class Case:
     """One map that is judged, raw and signed, and what is known about it; a metric says which of that it needs.
 
+    A map of cells is enlarged bilinearly to be judged pixel by pixel; one of pixels, as `maps.upsample` can make it in
+    another way, is taken as it is.
     ``mask`` is over the original image, as are ``ignored`` pixels, which count neither as right nor as wrong. Curves
     are named by what is done: the highest pixels of the map replaced by the mean colour (``positive``), the lowest
     (``negative``), or the highest restored in a blurred image (``insertion``). ``randomised`` are the same method's

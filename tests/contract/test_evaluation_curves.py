@@ -76,6 +76,23 @@ def test_each_level_is_the_picture_that_the_definition_says(asked, heat):
         assert found["negative"].sizes[level] == pytest.approx(buffer.tell(), rel=0.02)
 
 
+def test_with_nearest_each_level_has_whole_cells(asked, heat):
+    given = configuration(upsampling="nearest", levels=5)
+    found = curves(asked, heat, ends(asked, given), given, "key")
+    image, colour = asked.example.image, np.array([124, 116, 104], np.uint8)
+    rows, cols = heat.values.shape
+    size = image.shape[0] // rows
+    assert image.shape == (rows * size, cols * size, 3)
+    order = np.argsort(-heat.values.ravel(), kind="stable")
+    for level in (1, 4):
+        count = round(level / 5 * rows * cols)
+        assert found["positive"].fractions[level] == count / (rows * cols) != level / 5
+        for kind, taken in (("positive", order[:count]), ("negative", order[::-1][:count])):
+            changed = np.isin(np.arange(rows * cols), taken).reshape(rows, cols)
+            picture = np.where(np.kron(changed, np.ones((size, size), bool))[..., None], colour, image)
+            assert found[kind].nll[level] == pytest.approx(nll(asked, picture), abs=2e-3), (kind, level)
+
+
 def test_what_a_unit_gives_does_not_depend_on_what_was_measured_before(asked, heat):
     given = configuration()
     shared = ends(asked, given)
@@ -100,20 +117,21 @@ def test_the_images_own_mean_fills_it(asked):
 def test_pixels_of_equal_value_stand_in_an_order_drawn_for_the_sample():
     grid = Grid(2, 2, (0.0, 0.0, 40.0, 40.0), (40, 40))
     values = np.zeros((2, 2), np.float32)
-    first, again, other = (ranking(HeatMap(values, grid, "m", (0,)), key) for key in ("a", "a", "b"))
+    first, again, other = (ranking(HeatMap(values, grid, "m", (0,)), key).ranks for key in ("a", "a", "b"))
     assert (first == again).all()
     assert not (first == other).all()
-    assert sorted(first) == list(range(1600))
-    rows = first[:400] // 40
+    assert sorted(first.ravel()) == list(range(1600))
+    rows = np.nonzero(first < 400)[0]
     assert 15 < rows.mean() < 24  # no scan-line order
     values[1, 1] = 1
     ranked = ranking(HeatMap(values, grid, "m", (0,)), "a")
     enlarged = upsample(HeatMap(values, grid, "m", (0,))).values.ravel()
-    assert (np.diff(enlarged[ranked]) <= 0).all()
+    assert (np.diff(enlarged[np.argsort(ranked.ranks.ravel())]) <= 0).all()
 
 
 def test_pixels_that_the_model_does_not_see_are_neither_ranked_nor_replaced():
     grid = Grid(2, 2, (10.0, 0.0, 30.0, 20.0), (40, 20))
     ranked = ranking(HeatMap(np.eye(2, dtype=np.float32), grid, "m", (0,)), "a")
-    assert len(ranked) == 400
-    assert set(ranked % 40) == set(range(10, 30))
+    assert len(ranked.values) == 400
+    assert sorted(ranked.ranks[:, 10:30].ravel()) == list(range(400))
+    assert (np.delete(ranked.ranks, range(10, 30), 1) == 400).all()

@@ -18,7 +18,9 @@ from dexar_widgets.evaluation.configuration import configuration_of, variants_of
 from dexar_widgets.evaluation.runs import evaluate
 from dexar_widgets.evaluation.samples import BrokenSampleError, Given, Sample, Target
 from dexar_widgets.evaluation.worker import Worker
+from dexar_widgets.maps import upsample
 from dexar_widgets.metrics import Case, energy_pointing_game
+from dexar_widgets.types import Grid, HeatMap
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +107,26 @@ def test_causal_agreement_and_token_scores_stand_where_they_can(measured):
     tokens = rows[rows["metric"] == "token_auroc"].set_index(["sample", "variant"])
     assert (tokens.loc[("scene 1", "dexar"), "value"]) > 0.5
     assert set(rows[rows["metric"] == "randomisation"]["sample"]) == {"scene 1"}  # the second of the first two
+
+
+@pytest.mark.parametrize("how", ["bilinear", "nearest"])
+def test_maps_are_enlarged_as_was_asked_for(tmp_path, how):
+    data = Given([sample_of(1)])
+    metrics = ["energy_pointing_game"]
+    configuration = configuration_of(data, ["lab/llava"], ["dexar", "oracle"], metrics, upsampling=how)
+    tables = {
+        name: pd.read_parquet(path) for name, path in evaluate(configuration, data, tmp_path, workers=0).tables.items()
+    }
+    unit = tables["units"].query("variant == 'oracle'").iloc[0]
+    grid = Grid(unit["rows"], unit["cols"], tuple(unit["box"]), data.load("scene 1").image.shape[1::-1])
+    values = np.reshape(unit["map"], (grid.rows, grid.cols)).astype(np.float32)
+    pixels = upsample(HeatMap(values, grid, "oracle", ()), how).values
+    scores = tables["results"].query("variant == 'oracle' and view == 'answer'").set_index("target")["value"]
+    for target in data.load("scene 1").targets:
+        expected = pixels[target.mask].sum() / pixels.sum()
+        assert scores[target.name] == pytest.approx(expected, rel=1e-5)
+    shares = tables["results"].query("metric == 'energy_pointing_game' and view == 'word' and variant == 'oracle'")
+    assert (shares["value"] > 0.5).all()
 
 
 def test_maps_of_the_masks_bound_every_order(tmp_path):

@@ -220,15 +220,16 @@ def test_the_command_line_hands_its_engine_on_and_tells_why_a_run_ended(monkeypa
     asked = {}
 
     def evaluate(configuration, *_given, **options):
-        asked.update(options, fill=configuration.fill, blur=configuration.blur)
+        asked.update(options, **{name: getattr(configuration, name) for name in ("fill", "blur", "upsampling")})
         raise runs.FailingRunError("5 samples in a row gave nothing; the last is 4 (lab/llava).")
 
     monkeypatch.setattr(runs, "evaluate", evaluate)
     monkeypatch.setattr(cluster, "quiet", lambda: asked.update(quiet=True))
     command = ["evaluate", "--engine", "ray", "--address", "10.0.0.1:6379", "--jobs", "3", "--methods", "random"]
-    command += ["--retry-failed", "--fill", "image", "--blur", "3"]
+    command += ["--retry-failed", "--fill", "image", "--blur", "3", "--upsampling", "nearest"]
     assert cli.main([*command, "--metrics", "deletion", "--out", str(tmp_path)]) == 1
     assert asked["quiet"]
     assert (asked["engine"], asked["address"], asked["workers"]) == ("ray", "10.0.0.1:6379", 3)
     assert (asked["retry_failed"], asked["fill"], asked["blur"]) == (True, "image", 3.0)
+    assert asked["upsampling"] == "nearest"
     assert "4 (lab/llava)" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dexar_widgets.evaluation import configuration
+from dexar_widgets.evaluation import configuration, results
 from dexar_widgets.evaluation.configuration import Configuration, Variant, identity, variants_of
 from dexar_widgets.evaluation.samples import Given
 from dexar_widgets.evaluation.store import Store
@@ -129,6 +129,7 @@ def test_a_folder_without_parts_has_tables_without_rows(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"levels": 5}, {"data_settings": {"count": 4}}, {"models": {"lab/llava": "abd"}}, {"batch_size": 2},
+     {"upsampling": "nearest"},
      {"metrics": ("iou",)}, {"variants": (Variant("dexar", "dexar", {"head_filter": "avg"}),)}, {"threads": 2}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -213,6 +214,22 @@ def test_a_full_disk_loses_nothing_already_written_and_is_told_by_the_files_name
     monkeypatch.undo()
     assert len(store.states()) == 4
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".parquet"]
+
+
+def test_folders_from_before_maps_could_be_nearest_are_those_of_bilinear_ones(tmp_path):
+    old = Store(tmp_path, CONFIGURATION)
+    old.add(RECORDS)
+    old.join()
+    path = tmp_path / "configuration.json"
+    told = json.loads(path.read_text())
+    assert told.pop("upsampling") == "bilinear"
+    path.write_text(json.dumps(told))
+    assert CONFIGURATION.fingerprint == configuration._hash(told)  # as it was made then
+    assert Store(tmp_path, replace(CONFIGURATION)).states().keys() == {one["unit"] for one in RECORDS}
+    with pytest.raises(ValueError, match="other upsampling"):
+        Store(tmp_path, replace(CONFIGURATION, upsampling="nearest"))
+    (read,) = results.read([tmp_path]).told.values()
+    assert read[0] == CONFIGURATION.told
 
 
 @pytest.mark.parametrize("change", [{"blur": math.inf}, {"blur": math.nan}, {"levels": 1}, {"threads": 0}])
@@ -335,6 +352,7 @@ def test_a_model_of_the_hub_is_its_commit(tmp_path, monkeypatch):
         ({"levels": 1}, "levels is 1"),
         ({"blur": -1}, "blur is -1"),
         ({"fill": "pink"}, "fill is 'pink'; expected one of imagenet"),
+        ({"upsampling": "cubic"}, "upsampling is 'cubic'; expected one of bilinear, nearest"),
         ({"models": {}}, "needs a model"),
         ({"metrics": ("beauty",)}, "No metric named 'beauty'"),
         ({"variants": (Variant("x", "dexar"), Variant("x", "random"))}, "Two methods are called 'x'"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dexar_widgets.maps import layer_maps, on_grid, sequence_values, status_of, upsample
+from dexar_widgets.maps import cell_of, layer_maps, on_grid, sequence_values, status_of, upsample
+from dexar_widgets.perturb import cells_mask
 from dexar_widgets.types import Grid, HeatMap
 from tests.unit.made import layout_of
 
@@ -87,6 +88,41 @@ def test_a_box_larger_than_the_image_shows_its_part():
 
 def test_a_grid_finer_than_its_image_gives_the_images_size():
     assert upsample(heat(np.eye(24), (0, 0, 1, 1), (1, 1))).values.shape == (1, 1)
+
+
+def test_nearest_is_the_cell_that_holds_the_pixels_centre():
+    # 2×2 cells over all but the first column of an image of 5 × 3: they meet at x = 3 and y = 1.5, a pixel's centre,
+    # which belongs to the cell below it
+    one = heat([[1, 2], [3, 4]], (1, 0, 5, 3), (5, 3))
+    assert upsample(one, "nearest").values.tolist() == [[0, 1, 1, 2, 2], [0, 3, 3, 4, 4], [0, 3, 3, 4, 4]]
+    assert cell_of(one.grid).tolist() == [[0, 0, 0, 1, 1], [2, 2, 2, 3, 3], [2, 2, 2, 3, 3]]
+    # over the whole image they meet at x = 2.5
+    whole = heat([[1, 2], [3, 4]], (0, 0, 5, 3), (5, 3))
+    assert upsample(whole, "nearest").values[0].tolist() == [1, 1, 2, 2, 2]
+    # by their centres, the first and the last column are outside of this box
+    inner = heat([[1, 2], [3, 4]], (0.75, 0, 4.25, 3), (5, 3))
+    assert upsample(inner, "nearest").values[0].tolist() == [0, 1, 2, 2, 0]
+
+
+def test_nearest_agrees_with_pillows_filter_and_padding_is_left_out():
+    values = np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    expected = Image.fromarray(values).resize((52, 25), Image.Resampling.NEAREST)
+    assert (upsample(heat(values, (0, 0, 52, 25), (52, 25)), "nearest").values == np.asarray(expected)).all()
+    assert upsample(heat([[1], [2], [3], [4]], (0, -1, 4, 3), (4, 2)), "nearest").values[:, 0].tolist() == [2, 3]
+
+
+def test_every_pixel_is_of_the_cell_that_has_most_of_it():
+    grid = Grid(3, 4, (1.25, 0.5, 11.0, 9.25), (12, 10))  # no edge of a cell halves a pixel
+    values = np.arange(1.0, 13.0).reshape(3, 4)
+    pixels = upsample(heat(values, grid.box, grid.image_size), "nearest").values
+    for cell, value in enumerate(values.ravel()):
+        inside = cells_mask(np.arange(12).reshape(3, 4) == cell, grid)
+        assert (pixels[inside] == value).sum() == (pixels == value).sum() > 0
+
+
+def test_another_way_of_upsampling_is_refused():
+    with pytest.raises(ValueError, match=r"how is 'cubic'; expected one of bilinear, nearest\."):
+        upsample(heat([[0, 4]], (0, 0, 4, 1), (4, 1)), "cubic")
 
 
 def test_pixels_stay_pixels_when_upsampled_again():
