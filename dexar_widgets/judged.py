@@ -46,7 +46,7 @@ class Judged:
 
 
 def pixels_of(case: Case) -> Judged:
-    """The pixels that count, with the map enlarged bilinearly."""
+    """The pixels that count; a map of cells is enlarged bilinearly, one of pixels taken as it is."""
     if case.mask is None:
         return Judged(np.zeros(0), np.zeros(0, bool), "missing")
     count = counted(case)
@@ -95,5 +95,5 @@ def fitting(mask: Bool[np.ndarray, "*mask height width"], heat: HeatMap) -> Bool
 
 
 def enlarged(heat: HeatMap) -> Float64[np.ndarray, "height width"]:
-    """A map per pixel of the original image, in double precision: sums run over many pixels."""
+    """A map per pixel, as `pixels_of` has it, in double precision: sums run over many pixels."""
     return upsample(heat).values.astype(float)

@@ -1,4 +1,4 @@
-"""Charts of results as plotly figures: how answers fare as pixels go, and means with their intervals."""
+"""Charts of results as plotly figures: how answers fare as pixels go, beside its table, and means with intervals."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 from pandas.api.types import is_list_like
 
 from dexar_widgets.evaluation.comparison import OTHERS
 from dexar_widgets.evaluation.configuration import CURVES, CurveKind
+from dexar_widgets.evaluation.medians import behind_median
+from dexar_widgets.evaluation.readings import clusters_of
 from dexar_widgets.evaluation.tables import rows_of
 from dexar_widgets.metrics import Curve
 from dexar_widgets.metrics.information_curve import regained
-from dexar_widgets.pages import Chart
+from dexar_widgets.pages import Cell, Chapter, Chart, Table, number
+from dexar_widgets.statistics import DRAWS, Estimate
 
 __all__ = ["curves", "means"]
 
@@ -30,6 +33,11 @@ _INFORMATION = (
     "the median of the answer regained as a map's highest pixels come back, and the area behind it (the earlier a line "
     "rises, the better)"
 )
+_BEHIND = "Perplexity information curve, area behind the median curve ↑"
+_RESAMPLED = (
+    "The area behind a median curve is one number for all images; its 95 % interval is of the median curves of "
+    f"{DRAWS:,} resamples of the images, the same for all variants that are of the same images."
+)
 _SAID: Mapping[CurveKind, str] = {
     "positive": "a map's highest pixels replaced first (the earlier a line rises, the better)",
     "negative": "a map's lowest pixels replaced first (the lower a line stays, the better)",
@@ -37,36 +45,44 @@ _SAID: Mapping[CurveKind, str] = {
 }
 
 
-def curves(units: pd.DataFrame, thick: Collection[str] = ()) -> list[Chart]:
+def curves(units: pd.DataFrame, thick: Collection[str] = ()) -> Chapter | None:
     """For each model, data set and kind of curve, a line a variant, over the samples that all variants have.
 
-    First the mean loss of the answer's log-likelihood; then, over bytes, the median of what is regained.
+    First the mean loss of the answer's log-likelihood; then, over bytes, the median of what is regained, with the area
+    behind it and its interval, which a table has, too. None where there is no curve.
     """
-    found = []
+    found: list[Chart] = []
+    areas: dict[str, dict[str, Cell]] = {}
     for (model, data), some in units[units["status"] == "ok"].groupby(["model", "data"], sort=False):
         for kind in CURVES:
             lines, count = _lines(some, thick, partial(_loss, kind))
             if lines:
                 caption = f"{model}, {data}: {_SAID[kind]}; {count}"
-                axes = ("share of the image's pixels", "nats a token, less those of the image")
+                axes = ("share of the image", "nats a token, less those of the image")
                 found.append(Chart(caption, _figure([_mean_of(line) for line in lines], *axes)))
         lines, count = _lines(some, thick, _regained)
         if lines:
             caption = f"{model}, {data}: {_INFORMATION}; {count}"
             axes = ("share of the image's bytes", "share of the answer regained")
-            found.append(Chart(caption, _figure([_median_of(line) for line in lines], *axes)))
-    return found
+            medians = [(line, _behind(line)) for line in lines]
+            found.append(Chart(caption, _figure([_median_of(*one) for one in medians], *axes)))
+            areas[f"{model}\n{data}"] = {line.variant: _cell(line, area) for line, area in medians}
+    if not found:
+        return None
+    return Chapter("How answers fare as pixels go", [_RESAMPLED] if areas else [], _areas(areas), found)
 
 
 @dataclass(frozen=True, eq=False)
 class _Line:
     """One variant's curves at the same places of a chart."""
 
+    variant: str
     name: str
     place: int
     width: int
     across: Float64[np.ndarray, " point"]
     curves: Float64[np.ndarray, "sample point"]
+    clusters: Shaped[np.ndarray, " sample"]
 
     def trace(self, name: str, heights: Float64[np.ndarray, " point"]) -> dict[str, Any]:
         """Under a name."""
@@ -80,6 +96,7 @@ Read = Callable[[Mapping[str, Any]], tuple[Float64[np.ndarray, " point"], Float6
 def _lines(units: pd.DataFrame, thick: Collection[str], read: Read) -> tuple[list[_Line], str]:
     """A line of each variant that has curves, and of what samples they are; of their own where they share none."""
     columns = ["sample", "levels", "sizes", *CURVES]
+    cluster_of = dict(zip(units["sample"], clusters_of(units), strict=True))
     found = {
         str(variant): {row["sample"]: one for row in rows_of(some.reindex(columns=columns)) if (one := read(row))}
         for variant, some in units.groupby("variant", sort=False)
@@ -89,10 +106,11 @@ def _lines(units: pd.DataFrame, thick: Collection[str], read: Read) -> tuple[lis
     lines = []
     for place, (name, known) in enumerate(found.items()):
         if name in kept:
-            chosen = [one for sample, one in known.items() if sample in shared or not shared]
+            chosen = {sample: one for sample, one in known.items() if sample in shared or not shared}
             label = name if shared else f"{name}, n {len(chosen)}"
-            curves = np.stack([curve for _, curve in chosen])
-            lines.append(_Line(label, place, 5 if name in thick else 2, chosen[0][0], curves))
+            across, curves = (np.stack(some) for some in zip(*chosen.values(), strict=True))
+            clusters = np.array([cluster_of[sample] for sample in chosen], object)
+            lines.append(_Line(name, label, place, 5 if name in thick else 2, across[0], curves, clusters))
     return lines, f"n {len(shared)}, the samples that all have" if shared else "of other samples each"
 
 
@@ -118,9 +136,31 @@ def _mean_of(line: _Line) -> dict[str, Any]:
     return line.trace(line.name, line.curves.mean(0))
 
 
-def _median_of(line: _Line) -> dict[str, Any]:
-    heights = np.median(line.curves, axis=0)
-    return line.trace(f"{line.name} {np.trapezoid(heights, line.across):.3f}", heights) | {"mode": "lines"}
+def _median_of(line: _Line, area: Estimate) -> dict[str, Any]:
+    name = " ".join((line.name, f"{area.value:.3f}", *_interval(area)))
+    return line.trace(name, np.median(line.curves, axis=0)) | {"mode": "lines"}
+
+
+def _behind(line: _Line) -> Estimate:
+    return behind_median(line.curves, line.across, line.clusters)
+
+
+def _interval(area: Estimate) -> list[str]:
+    """None of a single image."""
+    return [f"({number(area.low)} to {number(area.high)})"] if np.isfinite(area.low) else []
+
+
+def _cell(line: _Line, area: Estimate) -> Cell:
+    images = len(set(line.clusters))
+    of = f" of {images} images" if images < area.n else ""
+    return Cell("\n".join((number(area.value), *_interval(area), f"n {area.n}{of}")))
+
+
+def _areas(areas: Mapping[str, Mapping[str, Cell]]) -> list[Table]:
+    """Variants down, models and data across."""
+    variants = dict.fromkeys(variant for one in areas.values() for variant in one)
+    rows = [[Cell(variant), *(one.get(variant, Cell("–")) for one in areas.values())] for variant in variants]
+    return [Table(_BEHIND, ("", *areas), rows)] if rows else []
 
 
 def _full(levels: Any, nll: Any) -> bool:

@@ -194,6 +194,7 @@ _ALL = (
         also=("perplexity_gap",), further=(*_FURTHER, *_BOUNDED), samples=20,
         notes=(*_SHOWN, "The paper's table names no model: its rows are BakLLaVA's. Its deviation of the insertion's "
                "blur is lost in the text; here it is 10 pixels of 224.",
+               "IC is the mean of the images' areas; the area behind their median curve stands with the curves, below.",
                "Insertion and deletion are as they are: where a changed image is worse than the mean colour alone, "
                "deletion leaves 0 to 1, in which all of the paper's are, and a few samples can decide the mean. "
                "Clipped to that range, and of log-likelihoods, both are among every number. Insertion can be no lower "

@@ -102,7 +102,7 @@ def contents(
     judged = (validity(validities(results, references)), robustness(under_corruption(results, references)))
     parts += [part for part in judged if part]
     if drawn := charts.curves(results.units, set(references.values())):
-        parts.append(Chapter("How answers fare as pixels go", (), (), drawn))
+        parts.append(drawn)
     shown = pictures.examples(results, references, dict(_datasets(results, roots)))
     lost = every_comparison(compared, own)
     return [

@@ -12,7 +12,7 @@ area is exact, not of 1000 points; no image is left out for a low score. WebP sp
 of scattered pixels are marked down for their shape.
 
 Part: ``without_envelope``, without the running maximum. The source's number for many images is the area behind the
-median curve (`regained`), which a report draws; a mean of areas is another.
+median curve (`regained`), which a report draws and gives with its interval; a mean of areas is another.
 """
 
 import numpy as np

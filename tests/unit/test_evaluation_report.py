@@ -133,11 +133,11 @@ def test_curves_are_means_of_what_the_answer_loses():
     units = results.pd.DataFrame(
         [
             {"model": "m", "data": "d", "variant": "v<b>", "status": "ok", "levels": levels, "positive": positive,
-             "negative": None, "insertion": [3.0, 2.0, 1.0]}
-            for positive in ([1.0, 2.0, 4.0], [2.0, 5.0, 6.0], [1.0, float("nan"), 1.0])
+             "negative": None, "insertion": [3.0, 2.0, 1.0], "sample": str(place), "facts": "{}"}
+            for place, positive in enumerate([[1.0, 2.0, 4.0], [2.0, 5.0, 6.0], [1.0, float("nan"), 1.0]])
         ]
     )  # fmt: skip
-    positive, insertion = charts.curves(units, ["v<b>"])
+    positive, insertion = charts.curves(units, ["v<b>"]).charts
     (line,) = positive.figure["data"]
     assert line["line"]["width"] == 5
     assert (line["x"], line["y"], line["name"]) == (levels, [0.0, 2.0, 3.5], "v&lt;b&gt;")
