@@ -68,7 +68,6 @@ export function bytesOf(value: unknown): Uint8Array {
 
 export class Kernel implements Host {
   live = true;
-  driven: boolean;
   connected = signal(false);
   model = signal("");
   methods = signal<readonly string[]>([]);
@@ -90,10 +89,14 @@ export class Kernel implements Host {
 
   constructor(wire: Model) {
     this.#wire = wire;
-    this.driven = Boolean(wire.get("_driven"));
     wire.on("msg:custom", this.#listen);
     wire.on("comm_live_update", this.#greet);
     this.#greet();
+  }
+
+  /** Asked anew for each view: a widget learns that it is driven after it was made. */
+  get driven(): boolean {
+    return Boolean(this.#wire.get("_driven"));
   }
 
   end(): void {

@@ -219,9 +219,7 @@ it("the time left is said in seconds, then in minutes, and not where nobody know
 
 describe("beside a scene builder", () => {
   it("there is no second question: it says where to ask, shows the answer coming, and can stop it", () => {
-    kernel.end();
-    model = new FakeModel({ _driven: true });
-    kernel = new Kernel(model);
+    model.set("_driven", true);
     const panel = show();
     model.greet();
     expect([panel.querySelector("textarea"), panel.querySelector("input"), button(panel, "Ask")!.hidden]).toEqual([

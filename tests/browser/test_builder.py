@@ -46,7 +46,9 @@ def test_a_thing_is_dragged_and_the_model_asked_about_where_it_is_then(builder):
     panel.get_by_role("combobox", name="Thing 1: colour").select_option("green")
     panel.get_by_role("button", name="Ask", exact=True).click()
     eventually(lambda: notebook.value(ASK_AGAIN), lambda text: "green cat" in text, seconds=30)
-    notebook.cell(0).locator(".dexar:not(.builder) .wordlist").wait_for()
+    explorer = notebook.cell(0).locator(".dexar:not(.builder)")
+    explorer.locator(".wordlist").wait_for()
+    assert explorer.locator("textarea").count() == 0, "the builder asks"
     assert notebook.value("list(b.explorer._regions)") == ["green cat", "blue boat"]
     assert notebook.value("b.explorer.image.tolist() == b.scene.image.tolist()")
 
