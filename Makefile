@@ -11,6 +11,8 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || ec
 
 # the workers share the cores
 test test-fast: export OMP_NUM_THREADS ?= 1
+# files are read and written as UTF-8 wherever they are: a default encoding would be an error in the package
+test test-fast: export PYTHONWARNDEFAULTENCODING = 1
 
 .PHONY: help demo test test-fast jupyter lint docs wheel browser clean
 

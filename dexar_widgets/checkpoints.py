@@ -52,7 +52,7 @@ def embedded() -> dict[str, str]:
     """Names of the models shipped with the package, with their ``model_type``; what was planted in comes last."""
     order = {name: place for place, name in enumerate(RECIPES)}
     configs = sorted(LAB.glob("*/config.json"), key=lambda config: (order.get(config.parent.name, -1), config))
-    saved = {f"lab/{config.parent.name}": json.loads(config.read_text())["model_type"] for config in configs}
+    saved = {f"lab/{config.parent.name}": json.loads(config.read_text("utf-8"))["model_type"] for config in configs}
     return saved | {name: kind for name, (_, kind) in BUILT.items()}
 
 
@@ -94,7 +94,7 @@ def _check_files(folder: Path) -> None:
             )
     index = folder / "model.safetensors.index.json"
     if index.is_file() and not (folder / "model.safetensors").is_file():
-        shards = set(json.loads(index.read_text())["weight_map"].values())
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
         absent = sorted(shard for shard in shards if not (folder / shard).is_file())
         if absent:
             raise ValueError(

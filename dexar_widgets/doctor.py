@@ -169,7 +169,7 @@ def _memory() -> tuple[int | None, int | None]:
     free: int = total
     information = Path("/proc/meminfo")
     if information.exists():
-        lines = dict(line.split(":", 1) for line in information.read_text().splitlines() if ":" in line)
+        lines = dict(line.split(":", 1) for line in information.read_text("utf-8").splitlines() if ":" in line)
         if "MemAvailable" in lines:
             free = int(lines["MemAvailable"].split()[0]) * 1024
     limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
@@ -180,7 +180,7 @@ def _memory() -> tuple[int | None, int | None]:
 
 def _number(path: str) -> int | None:
     try:
-        return int(Path(path).read_text())
+        return int(Path(path).read_text("utf-8"))
     except (OSError, ValueError):
         return None
 

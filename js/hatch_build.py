@@ -54,7 +54,7 @@ def digest(paths: list[Path]) -> str:
 def is_fresh() -> bool:
     """Whether the bundle stands there and was made from the sources as they are."""
     made_from = STATIC / ".sources"
-    return made_from.is_file() and any(STATIC.glob("*.js")) and made_from.read_text() == digest(sources())
+    return made_from.is_file() and any(STATIC.glob("*.js")) and made_from.read_text("utf-8") == digest(sources())
 
 
 def system_node() -> Path | None:
@@ -91,9 +91,9 @@ def node_on_path() -> Iterator[dict[str, str]]:
 def write_script(path: Path, command: str) -> None:
     """A command of this name that hands its arguments on, for the shell of this system."""
     if os.name == "nt":
-        path.with_suffix(".cmd").write_text(f"@{command} %*\n")
+        path.with_suffix(".cmd").write_text(f"@{command} %*\n", "utf-8")
         return
-    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', "utf-8")
     path.chmod(0o755)
 
 
@@ -113,7 +113,7 @@ def build() -> None:
         raise RuntimeError("The front end could not be built: `npm run build` in js/ failed; its messages are above.")
     if not any(STATIC.glob("*.js")):
         raise RuntimeError(f"`npm run build` wrote no script into {STATIC.relative_to(JS.parent)}.")
-    (STATIC / ".sources").write_text(digest(sources()))
+    (STATIC / ".sources").write_text(digest(sources()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _open_job(items: Sequence[Item], output: Path, settings: dict[str, Any], *, 
     job = {**settings, "items": hashlib.sha256(described.encode()).hexdigest()}
     note = folder / "job.json"
     if note.exists():
-        earlier = json.loads(note.read_text())
+        earlier = json.loads(note.read_text("utf-8"))
         differing = [name for name in {**job, **earlier} if job.get(name) != earlier.get(name)]
         if differing:
             raise ValueError(

@@ -80,7 +80,7 @@ def report(
     with ERR.status("judging …"):
         files = page.write(plan, out, results := runner.judge(plan, out))
     if as_json:
-        typer.echo(files["json"].read_text())
+        typer.echo(files["json"].read_text("utf-8"))
     else:
         line("verdicts", page.summary(results) or "nothing was measured")
         line("report", str(files["html"].resolve()))

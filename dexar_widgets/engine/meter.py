@@ -95,7 +95,7 @@ def _peak_anew(devices: list[torch.device]) -> int | None:
         return sum(torch.cuda.memory_allocated(device) for device in devices)
     _give_back()
     try:
-        (_PROCESS / "clear_refs").write_text("5")
+        (_PROCESS / "clear_refs").write_text("5", "utf-8")
     except OSError:
         return None
     return _resident("VmRSS")
@@ -116,7 +116,7 @@ def _peak(devices: list[torch.device]) -> int | None:
 
 def _resident(name: str) -> int | None:
     try:
-        lines = (_PROCESS / "status").read_text().splitlines()
+        lines = (_PROCESS / "status").read_text("utf-8").splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) * 2**10 for line in lines if line.startswith(f"{name}:")), None)

@@ -119,7 +119,7 @@ def _within(folder: Path) -> list[Path]:
 
 def _read(folder: Path) -> _Folder:
     try:
-        told = json.loads((folder / "configuration.json").read_text())
+        told = json.loads((folder / "configuration.json").read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{str(folder / 'configuration.json')!r} is damaged ({error}).") from error
     lacking = [name for name in ("data", *_PARTS_OF_ONE) if name not in told]
@@ -138,7 +138,7 @@ def _read(folder: Path) -> _Folder:
 def _left(folder: Path, units: pd.DataFrame, models: Collection[str]) -> Iterator[str]:
     """What of that which was asked for is not among the results, as while other shards run."""
     with contextlib.suppress(OSError, ValueError):  # folders did not always say
-        asked = int((folder / "asked.txt").read_text()) * len(models)
+        asked = int((folder / "asked.txt").read_text("utf-8")) * len(models)
         there = len(units[["model", "sample"]].drop_duplicates())
         if there < asked:
             yield f"{folder.name}: of {asked} answers that were asked for, {asked - there} have not been tried."

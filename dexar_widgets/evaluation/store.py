@@ -100,7 +100,7 @@ class Store:
         """Keep how many samples are asked for, over all shards; the most, if this is not the first run."""
         path = self.folder / "asked.txt"
         with contextlib.suppress(OSError, ValueError):
-            samples = max(samples, int(path.read_text()))
+            samples = max(samples, int(path.read_text("utf-8")))
         write_whole(path, str(samples).encode())
 
     @classmethod
@@ -220,7 +220,7 @@ def _same(path: Path, configuration: Configuration) -> None:
     if not path.is_file() and write_first(path, told):
         return
     try:
-        before = complete(json.loads(path.read_text()))
+        before = complete(json.loads(path.read_text("utf-8")))
     except json.JSONDecodeError as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); give another folder.") from error
     if changed := differences(before, configuration.told):

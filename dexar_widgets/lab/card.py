@@ -76,7 +76,7 @@ _PUBLISHED = {
 
 def write_card(folder: Path) -> None:
     """Write ``README.md`` of a checkpoint folder from its ``training.json``, and what was measured, if it was."""
-    training: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    training: dict[str, Any] = json.loads((folder / "training.json").read_text("utf-8"))
     name = training["model"]
     text = _head(training)
     if (report := _read(folder / "evaluation.json")) is not None:
@@ -88,11 +88,11 @@ def write_card(folder: Path) -> None:
             f"| {row['what']} | {_share(row['planted'])} | {_share(row['twin'])} |" for row in report["rows"]
         )
         text += _VERIFICATION.format(name=name, twin=report["twin"], first_seed=report["first_seed"], rows=rows)
-    (folder / "README.md").write_text(text + _LIMITS.format(findings=training.get("findings", "")))
+    (folder / "README.md").write_text(text + _LIMITS.format(findings=training.get("findings", "")), "utf-8")
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
 
 
 def _head(training: dict[str, Any]) -> str:

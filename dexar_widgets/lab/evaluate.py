@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
         "tasks": [{**asdict(row), "rate": row.rate, "interval": row.interval} for row in results],
     }
     if not options.dry:
-        (folder / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
         write_card(folder)
     console = Console()
     if options.json:

@@ -82,7 +82,7 @@ def export(learner: Learner, folder: Path, *, details: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     copy.deepcopy(learner.model).half().save_pretrained(folder)
     learner.processor.save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps(details, indent=1) + "\n")
+    (folder / "training.json").write_text(json.dumps(details, indent=1) + "\n", "utf-8")
 
 
 def _resume(learner: Learner, out: Path) -> tuple[int, float]:

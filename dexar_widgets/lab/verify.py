@@ -264,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = verify(options.model, planted=dx.load(folder), twin=dx.load(options.twin), n=options.scenes)
     if not options.dry:
         report = {"twin": options.twin, "first_seed": SEEDS, "rows": rows}
-        (folder / "verification.json").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / "verification.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
         write_card(folder)
     table = Table("what", options.model, "its twin")
     for row in rows:

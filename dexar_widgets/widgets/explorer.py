@@ -56,7 +56,7 @@ class Explorer(Measuring):
     _id = traitlets.Unicode().tag(sync=True)
     _document = traitlets.Unicode().tag(sync=True, echo_update=False)
     _payload = traitlets.Bytes().tag(sync=True, echo_update=False)
-    _driven = traitlets.Bool(False).tag(sync=True)
+    _driven = traitlets.Bool().tag(sync=True)
     """Whether a widget beside it asks the questions."""
 
     def __new__(cls, *args: Any, **options: Any) -> Self:

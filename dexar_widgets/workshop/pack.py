@@ -154,8 +154,8 @@ def _download(wheels: Path, platform: _Platform, python: str, links: Sequence[st
     """All that JupyterLab with this package needs on one platform and Python."""
     with TemporaryDirectory() as name:
         wanted, here, found = (Path(name, part) for part in ("wanted.txt", "here.txt", "found.txt"))
-        wanted.write_text(f"{NAME}[jupyter,eval]=={distribution(NAME).version}\n")
-        here.write_text("\n".join(_plain(line) for line in _installed().splitlines()))
+        wanted.write_text(f"{NAME}[jupyter,eval]=={distribution(NAME).version}\n", "utf-8")
+        here.write_text("\n".join(_plain(line) for line in _installed().splitlines()), "utf-8")
         linked = [part for link in links for part in ("--find-links", link)]
         patch = f"{python}.{_PATCH}"
         linux = platform.uv.endswith("manylinux_2_28")
@@ -193,7 +193,7 @@ def _uv() -> str:
 def _run(command: Sequence[str]) -> str:
     """What a command says; where it fails, that is the error."""
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=environment)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         errors = [text.strip() for text in said if text.strip().startswith(("ERROR", "error", "cause"))] or said[-3:]

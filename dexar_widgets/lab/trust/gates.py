@@ -31,7 +31,7 @@ def gates() -> Mapping[str, Mapping[str, Any]]:
 
     ``sampled``: a mean over scenes misses the bound only if its whole interval does.
     """
-    found: dict[str, Mapping[str, Any]] = json.loads(_FILE.read_text())
+    found: dict[str, Mapping[str, Any]] = json.loads(_FILE.read_text("utf-8"))
     return found
 
 

@@ -44,7 +44,7 @@ def _made(plan: Plan, out: Path) -> Chapter:
     machine = doctor.machine()
     versions = ", ".join(f"{name} {found}" for name, found in machine.versions.items() if found)
     took = runner.seconds(plan, out)
-    weights = json.loads((out / "plan.json").read_text())["weights"]
+    weights = json.loads((out / "plan.json").read_text("utf-8"))["weights"]
     every, ready = runner.units(plan), sum(runner.done(unit, out) for unit in runner.units(plan))
     by = "; ".join(f"{took / 60:.1f} minutes with {made}" for made, took in took.groupby("by")["seconds"].sum().items())
     tests = set(plan.tests)

@@ -215,7 +215,7 @@ def errors(plan: Plan, out: Path) -> list[tuple[Unit, str]]:
     for unit in units(plan):
         reason = unit.path(out).with_suffix(".error.json")
         if reason.is_file() and not done(unit, out):
-            found.append((unit, str(json.loads(reason.read_text())["error"])))
+            found.append((unit, str(json.loads(reason.read_text("utf-8"))["error"])))
     return found
 
 
@@ -225,7 +225,7 @@ def seconds(plan: Plan, out: Path) -> pd.DataFrame:
     for unit in units(plan):
         took = unit.path(out).with_suffix(".json")
         if done(unit, out) and took.is_file():
-            rows.append(json.loads(took.read_text()))
+            rows.append(json.loads(took.read_text("utf-8")))
     table = pd.DataFrame(rows, columns=["part", "model", "by", "count", "rows", "seconds"])
     return table.groupby(["part", "model", "by"], sort=False, as_index=False).sum()
 
@@ -243,7 +243,7 @@ def _same_plan(plan: Plan, out: Path) -> None:
     }
     weights = dict(_weights(plan.models))
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text("utf-8"))
         told = before.pop("weights", {})
         changed = [name for name in mine if before.get(name) != mine[name]]
         changed += [f"weights of {name}" for name in weights if told.get(name, weights[name]) != weights[name]]
