@@ -80,6 +80,13 @@ export function button(label: string, act: () => void, attributes: Attributes = 
   return node;
 }
 
+/**
+ * What draws on a canvas that is kept in main memory: one that lies with the graphics is not shown again by WebKit when a
+ * notebook, which takes out what is scrolled away, puts its cell back.
+ */
+export const penOf = (canvas: HTMLCanvasElement): CanvasRenderingContext2D | null =>
+  canvas.getContext("2d", { willReadFrequently: true });
+
 export const hint = (text: string): HTMLElement => el("p", { class: "hint" }, text);
 
 /** A table that scrolls within its place; of its rows each begins with what it is about. */

@@ -86,7 +86,7 @@ export const KEYS: Key[] = [
     text: `note on the chosen words: ${TAGS.join(", ")}`,
     act: (s, { key }) => tag(s, Number(key) - 1),
   },
-  { keys: [], label: "Ctrl Z", text: "undo; with Shift, or Ctrl Y, redo" },
+  { keys: [], label: "Ctrl Z", text: "undo (⌘ on a Mac); with Shift, or Ctrl Y, redo" },
   {
     keys: ["PageUp", "PageDown"],
     label: "PgUp PgDn",
@@ -192,7 +192,7 @@ export function helpDialog(): HTMLElement {
   ]);
   const dialog: HTMLDialogElement = el(
     "dialog",
-    { class: "help", "aria-label": "Keys and help", closedby: "any" },
+    { class: "help", "aria-label": "Keys and help" },
     el("h2", {}, "Keys"),
     el("dl", {}, ...rows),
     el("h2", {}, "What the map is"),
@@ -205,5 +205,10 @@ export function helpDialog(): HTMLElement {
     ),
     button("Close", () => dialog.close()),
   );
+  // A click beside it closes it, as `closedby` would where that is known; the ground around it counts as the dialog.
+  dialog.addEventListener("click", ({ target, clientX: x, clientY: y }) => {
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    if (target === dialog && (x < left || x > right || y < top || y > bottom)) dialog.close();
+  });
   return dialog;
 }

@@ -1,6 +1,6 @@
 /** Light or dark as the page around the widget is, whatever the host calls its themes. */
 
-import { el } from "./dom";
+import { el, penOf } from "./dom";
 
 /** Keep an element's colour scheme that of its surroundings; the result stops it. */
 export function followTheme(root: HTMLElement): () => void {
@@ -29,7 +29,7 @@ export function followTheme(root: HTMLElement): () => void {
 
 /** Whether the first opaque background around the element is dark; the system's own choice where none is. */
 function isDark(root: HTMLElement): boolean {
-  const pen = el("canvas", { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  const pen = penOf(el("canvas", { width: 1, height: 1 }));
   for (let node = parentOf(root); pen && node; node = parentOf(node)) {
     pen.clearRect(0, 0, 1, 1);
     pen.fillStyle = getComputedStyle(node).backgroundColor; // a canvas knows every way to write a colour

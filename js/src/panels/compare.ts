@@ -3,7 +3,7 @@
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { DIVERGING, paint } from "../colour";
 import { agreement, type Pair, pairOf, type Rival, rivals } from "../compare";
-import { bind, el, fill, segmented, select, setAll, watch } from "../dom";
+import { bind, el, fill, penOf, segmented, select, setAll, watch } from "../dom";
 import { type Side, settingsLine, shownSide, unitOf, VEILED, wordsOf } from "../facts";
 import { cellName, number, percent } from "../format";
 import { bring } from "../host";
@@ -164,7 +164,7 @@ function figure(s: State, { header }: Explanation, drawn: () => Drawn | null, ov
     canvas.classList.toggle("cells", !s.display.value.smooth);
     const opacity = over ? s.opacity.value : 1;
     const pixels = paint(values, scale, opacity, over && s.display.value.fade);
-    canvas.getContext("2d")?.putImageData(new ImageData(pixels as ImageDataArray, grid.cols, grid.rows), 0, 0);
+    penOf(canvas)?.putImageData(new ImageData(pixels as ImageDataArray, grid.cols, grid.rows), 0, 0);
   });
   return all;
 }

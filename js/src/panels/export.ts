@@ -109,7 +109,7 @@ function python(s: State, said: { value: string }): HTMLElement[] {
       code.focus();
       code.select();
       said.value =
-        "The browser does not let this page write to the clipboard: the code is selected, copy it with Ctrl+C.";
+        "The browser does not let this page write to the clipboard: the code is selected, copy it with Ctrl+C or ⌘C.";
     }
   });
   watch(() => {

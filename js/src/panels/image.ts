@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { DIVERGING, paint, type Scale, SEQUENTIAL } from "../colour";
-import { ARROWS, bind, bindField, checkbox, el, fill, segmented, select, setAll, slider, watch } from "../dom";
+import { ARROWS, bind, bindField, checkbox, el, fill, penOf, segmented, select, setAll, slider, watch } from "../dom";
 import { shownSide, unitOf } from "../facts";
 import { percent } from "../format";
 import { bring } from "../host";
@@ -93,7 +93,7 @@ function put(
   height: number,
   write: (pixels: Uint8ClampedArray) => void,
 ): void {
-  const context = canvas.getContext("2d");
+  const context = penOf(canvas);
   if (!context) return;
   let image = images.get(canvas);
   if (image?.width !== width || image.height !== height) {

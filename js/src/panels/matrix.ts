@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals-core";
 import { type ColourName, indexOf, type Scale, scaleOf, table } from "../colour";
-import { ARROWS, el, setAll, watch } from "../dom";
+import { ARROWS, el, penOf, setAll, watch } from "../dom";
 import { legend } from "./legend";
 
 /** A square, row 0 on top; −1 stands for the label of the whole row, or column. */
@@ -78,7 +78,7 @@ function draw(m: Matrix, canvas: HTMLCanvasElement): void {
   const values = m.values();
   canvas.width = m.cols * UNIT;
   canvas.height = m.rows().length * UNIT;
-  const context = canvas.getContext("2d");
+  const context = penOf(canvas);
   if (!context) return;
   const scale = scaleFor(m);
   const rgb = table(scale.colours);

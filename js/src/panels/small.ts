@@ -2,7 +2,7 @@
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { paint, type Scale } from "../colour";
-import { el } from "../dom";
+import { el, penOf } from "../dom";
 import type { CellMap } from "../maps";
 import type { State } from "../state";
 import type { Explanation } from "../wire";
@@ -24,7 +24,7 @@ function backdrop(e: Explanation): ReadonlySignal<HTMLCanvasElement | null> {
   const canvas = el("canvas", pixelsOf(e));
   const image = el("img");
   image.addEventListener("load", () => {
-    const context = canvas.getContext("2d");
+    const context = penOf(canvas);
     if (!context) return;
     context.drawImage(image, 0, 0, canvas.width, canvas.height);
     context.globalCompositeOperation = "saturation";
@@ -49,7 +49,7 @@ export function smallPictures(s: State): (canvas: HTMLCanvasElement, drawn: Draw
   const tile = el("canvas", { width: grid.cols, height: grid.rows });
   return (canvas, drawn) => {
     const [{ smooth, fade }, opacity, behind] = [s.display.value, s.opacity.value, picture.value];
-    const [context, cells] = [canvas, tile].map((each) => each.getContext("2d"));
+    const [context, cells] = [canvas, tile].map(penOf);
     if (!context || !cells) return;
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (behind) context.drawImage(behind, 0, 0);

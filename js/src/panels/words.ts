@@ -24,7 +24,7 @@ export function wordsPanel(s: State): HTMLElement {
       "p",
       { class: "hint" },
       "The deeper a word’s shade, the more the image rather than the text drove it. Click a word for its map, " +
-        "shift-click for a run, ctrl-click to add or take away one; dotted words were silenced. A word of several tokens opens: click a part, or ↓ ↑.",
+        "shift-click for a run, ctrl-click (⌘ on a Mac) to add or take away one; dotted words were silenced. A word of several tokens opens: click a part, or ↓ ↑.",
     ),
   );
 }
