@@ -47,11 +47,12 @@ wheel: $(VENV)/.dev  ## dist/*.whl, with what it holds
 	@$(BIN)/python -m zipfile -l dist/dexar_widgets-*.whl | sort -k4 -n -r | head -12; du -h dist/*.whl
 
 browser: $(VENV)/.dev
-	@if ! $(BIN)/python -c 'import sys; from dexar_widgets.doctor import browser; sys.exit(browser() is None)' \
-		&& test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
-		echo 'Installing Chromium for the browser tests …'; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null \
-		|| echo 'Chromium could not be installed: the browser tests will be listed as not run.'; fi
+	@if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		lacking="$$($(BIN)/python -m tests.browser.hosts.engines)"; \
+		test -z "$$lacking" || { echo "Installing $$lacking for the browser tests …"; apt-get update -qq >/dev/null; }; \
+		for package in $$lacking; do \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package" >/dev/null \
+			|| echo "$$package could not be installed: its browser tests will be listed as not run."; done; fi
 
 clean:  ## remove everything that was made or installed
 	rm -rf $(VENV) build dist js/node_modules dexar_widgets/widgets/static demo.html

@@ -39,7 +39,10 @@ def table() -> str:
     trained = "the trained ones by gates, on 500 fresh scenes each (their cards)"
     rows.append(f"| {len(embedded) + 1} embedded models | {models} | {trained} |")
     hosts = ", ".join(f"[{name}]({_test(file)})" for name, file in HOSTS.items())
-    rows.append(f"| {len(HOSTS)} hosts | {hosts} | a real server where there is one, and a real browser (Chromium) |")
+    others = f"the file also in [Firefox and WebKit]({_test('browser/test_engines.py')})"
+    rows.append(
+        f"| {len(HOSTS)} hosts | {hosts} | a real server where there is one, a real browser (Chromium; {others}) |"
+    )
     return "\n".join(["| | | tested |", "|---|---|---|", *rows]) + "\n"
 
 
