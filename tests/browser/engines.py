@@ -24,7 +24,7 @@ KEYS = {
     **{"Escape": "\ue00c", "Enter": "\ue007", "End": "\ue010", "Home": "\ue011", "PageDown": "\ue00f"},
     **{"ArrowLeft": "\ue012", "ArrowRight": "\ue014"},
 }
-# What a page's scripts say that is wrong, from here on: neither engine's driver tells it.
+# What goes wrong in a page from here on; of what went wrong while it was loaded, WebKit's driver tells nothing.
 LISTEN = """
 window.trouble = [];
 for (const name of ["error", "unhandledrejection", "securitypolicyviolation"])
