@@ -65,15 +65,16 @@ class _Folder:
         return models | {("variant", one["name"]): json.dumps(one, sort_keys=True) for one in self.told["variants"]}
 
 
-def read(folders: Sequence[Path]) -> Results:
-    """Read folders of results, or folders that hold such.
+def read(folders: str | Path | Sequence[str | Path]) -> Results:
+    """Read one or several folders of results, or folders that hold such.
 
     Raises
     ------
     ValueError
         If a folder has no results, or they are damaged; it says which, and what to do.
     """
-    found = [_read(folder) for given in folders for folder in _within(given)]
+    every = [folders] if isinstance(folders, str | Path) else folders
+    found = [_read(folder) for given in every for folder in _within(Path(given))]
     labels = _labels(found)
     told: dict[str, list[Mapping[str, Any]]] = {}
     for label, one in zip(labels, found, strict=True):

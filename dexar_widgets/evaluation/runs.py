@@ -88,7 +88,7 @@ class Plan:
 def evaluate(
     configuration: Configuration,
     dataset: Dataset,
-    out: Path,
+    out: str | Path,
     *,
     limit: int | None = None,
     shard: Shard = Shard(),
@@ -133,7 +133,7 @@ def evaluate(
     OSError
         Where results cannot be written, as on a full disk; what was written stays.
     """
-    store = Store(out, configuration)
+    store = Store(Path(out), configuration)
     store.ask(len(dataset.ids[:limit]))
     samples = list(_samples(dataset, limit, shard))
     tasks = list(_open(configuration, samples, store.states(), retry_failed=retry_failed))

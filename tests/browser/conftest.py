@@ -25,6 +25,7 @@ OF_THE_HOSTS = (
     "Could not restore the debugger state",  # a notebook closes with its kernel, with or without a widget
     "Could not send widget sync message",  # ipywidgets, of each change after the kernel has died
 )
+NO_BROWSER = "no Chrome, Chromium or Edge was found: install one, or set CHROMIUM=/path/to/it"
 SCREEN = {"width": 1280, "height": 900}
 Open = Callable[..., View]
 NUMBERS = itertools.count()
@@ -32,20 +33,28 @@ OpenNotebook = Callable[..., Notebook]
 RunApp = Callable[[str], object]
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[object]:
+@contextlib.contextmanager
+def launched() -> Iterator[object]:
+    """The machine's browser, driven by Playwright; the program ends where there is none."""
     executable = installed_browser()
     if executable is None:
-        said = "no Chrome, Chromium or Edge was found: install one, or set CHROMIUM=/path/to/it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(said)
-        pytest.skip(f"not run: {said}")
+        raise SystemExit(NO_BROWSER)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    if installed_browser() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(NO_BROWSER)
+        pytest.skip(f"not run: {NO_BROWSER}")
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

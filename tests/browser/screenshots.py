@@ -5,11 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 import dexar_widgets as dx
-from dexar_widgets.doctor import browser
-from tests.browser.conftest import FLAGS, SCREEN
+from tests.browser.conftest import SCREEN, launched
 from tests.browser.hosts.notebook import Notebook, write
 from tests.browser.hosts.servers import jupyter
 from tests.browser.view import view_in
@@ -20,14 +17,10 @@ LIVE = "import dexar_widgets as dx\nw = dx.Explorer(dx.load(), dx.lab.scene(7).i
 
 def main(folder: Path) -> None:
     """The page of an explanation in both schemes and at two widths, then JupyterLab in both themes."""
-    executable = browser()
-    if executable is None:
-        raise SystemExit("The pictures need Chrome, Chromium or Edge.")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as own, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as own, launched() as chromium:
         file = Path(own) / "page.html"
         explorer().to_html(file)
-        chromium = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
         for scheme in ("light", "dark"):
             for name, width in WIDTHS.items():
                 size = SCREEN | {"width": width}
@@ -37,7 +30,6 @@ def main(folder: Path) -> None:
                 take(page, folder, f"{scheme}-{name}")
                 page.close()
         take_live(chromium, Path(own), folder)
-        chromium.close()
 
 
 def take_live(chromium: object, own: Path, folder: Path) -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 from string import Template
 
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import sync_playwright
 
 import dexar_widgets as dx
-from dexar_widgets.doctor import browser
-from tests.browser.conftest import FLAGS
+from tests.browser.conftest import launched
 from tests.browser.view import View
 
 KEPT = Path(__file__).parents[2] / "notebooks"
@@ -40,16 +38,11 @@ img { display: block; width: 100% } .words img { border: 1px solid #dfe0dc; bord
 
 def main(folder: Path) -> None:
     """Make both in a folder."""
-    executable = browser()
-    if executable is None:
-        raise SystemExit("The pictures need Chrome, Chromium or Edge.")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as own, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as own, launched() as chromium:
         file = page_in(Path(own))
-        chromium = playwright.chromium.launch(executable_path=str(executable), args=FLAGS.split())
         social(chromium, file, folder / SOCIAL)
         animation(chromium, file, folder / ANIMATION)
-        chromium.close()
 
 
 def page_in(folder: Path) -> Path:

@@ -176,7 +176,7 @@ def test_what_cannot_be_shown_says_why(tmp_path):
         def load(self, id_):
             raise BrokenSampleError("no such image")
 
-    found = results.read([write(tmp_path / "c", score("a", "dexar", 0.4))])
+    found = results.read(str(write(tmp_path / "c", score("a", "dexar", 0.4))))
     part = pictures.examples(found, {"lab": "dexar"}, {"lab": Broken([tall], "lab")})
     assert part.tables[0].rows[0][1].text == "cannot be shown: no such image"
     assert "not at hand" in pictures.examples(found, {"lab": "dexar"}, {}).sentences[1]
