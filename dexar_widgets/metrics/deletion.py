@@ -7,6 +7,9 @@ the curve of `positive_perplexity`, each image by its own ends. Where the mean c
 Source: Petsiuk et al., "RISE" (BMVC 2018), there of the class's probability, so that lower is better. Differs:
 perplexity (the paper's way), mean colour instead of black, and the harm's own ends. Parts: ``clipped``, with n clipped
 to [0, 1], which it may leave; ``nll``, the same of mean log-likelihoods, where the last levels weigh less.
+
+Pixels that leave cells of the grid in part make images unlike any that a model knows, and these can harm it more than
+to lose what counts. With ``--upsampling nearest`` whole cells go.
 """
 
 from dexar_widgets.metrics import Case, Need, Score, scored, unscored

@@ -89,7 +89,7 @@ a {{ display: block; color: inherit; }} img {{ display: block; width: 100%; heig
 </head>
 <body>
 <h1>Why did this model say that?</h1>
-<p>Each picture opens a page that works without internet and without installation, in any browser of the last years.
+<p>Each picture opens a page that works without internet and without installation, in any browser from 2024 on.
 Its quiz asks before it shows; the right answers were measured, by removing objects
 from the scene and exchanging its background.</p>
 {chapters}

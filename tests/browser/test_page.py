@@ -33,6 +33,19 @@ def test_its_policy_admits_nothing_but_its_own_script(show):
     view.trouble.clear()
 
 
+def test_a_browser_from_before_light_dark_gets_a_light_page(show, monkeypatch):
+    script = html.script_of("standalone.js").replace("light-dark(", "unknown(")
+    monkeypatch.setattr(html, "script_of", lambda _name: script)
+    page = show(build(), scheme="dark").page
+
+    def style(selector, name):
+        return page.eval_on_selector(selector, f"node => getComputedStyle(node).{name}")
+
+    assert style(".dexar", "colorScheme") == "light"
+    assert style(".dexar", "color") == "rgb(26, 29, 34)"
+    assert style(".panel", "backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_text_from_the_model_is_text(show):
     hostile = [" <script>window.pwned=1</script>", " <img src=x onerror=pwned=1>", " </script>", " &amp;", "<!--"]
     e = build(pieces=hostile, prompt="</script><b>bold?</b> \u2028 ' \"")
