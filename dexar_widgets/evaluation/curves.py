@@ -139,7 +139,8 @@ def ranking(heat: HeatMap, key: str, how: Upsampling = "bilinear") -> Ranking:
 
 def curves(asked: Asked, heat: HeatMap, shared: Ends, configuration: Configuration, key: str) -> dict[CurveKind, Curve]:
     """The curves of one map; where a level has to draw among many equal places, the mean perplexity of five orders."""
-    first, how = ranking(heat, key, configuration.upsampling), configuration.upsampling
+    how = configuration.upsampling
+    first = ranking(heat, key, how)
     counts = first.counts(configuration.levels)
     tied = _tied(first.values, counts[1:-1])
     orders = [first, *(ranking(heat, f"{key} {draw}", how) for draw in range(1, draws_of(tied)))]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dexar_widgets.causal.chance import NEEDS
 from dexar_widgets.causal.scenes import removal_of, require_scene
 from dexar_widgets.causal.scoring import BATCH, log_probs, summed
 from dexar_widgets.explanation import Explanation
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["lesson", "two_models"]
 
-_LITTLE = 1.0
-"""Nats. A word that loses less without something does not depend on it, as in `dexar_widgets.failures`."""
 _OTHERWISE = ("the background", "several of them alike", "none of them")
 _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -46,9 +45,9 @@ class _Lost(NamedTuple):
         """What it depends on most; behind the last come several that are alike, and none."""
         order = np.argsort(self.nats)[::-1]
         most, second = self.nats[order[0]], self.nats[order[1]] if len(order) > 1 else -np.inf
-        if most < _LITTLE:
+        if most < NEEDS:
             return len(self.nats) + 1
-        return int(order[0]) if most - second >= _LITTLE else len(self.nats)
+        return int(order[0]) if most - second >= NEEDS else len(self.nats)
 
 
 def lesson(e: Explanation, scene: "Scene", *, words: int = 2) -> list[dict[str, Any]]:

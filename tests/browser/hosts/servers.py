@@ -3,24 +3,14 @@
 import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.browser.hosts.programs import free_port, patiently, started
+
 ROOT = Path(__file__).parents[3]
-STARTING = 60  # seconds, on a machine that is busy with other tests
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return asked.getsockname()[1]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -59,30 +49,11 @@ class Server:
 @contextlib.contextmanager
 def running(command: Sequence[str], url: str, folder: Path, *, home: Path) -> Iterator[Server]:
     """Start a server, wait until it answers, and stop it whatever happens."""
-    said = home / "server.log"
     home.mkdir(parents=True, exist_ok=True)
-    with said.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env=environment(home), stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait(process, url, said)
-            yield Server(url, folder, home)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, said: Path) -> None:
-    end = time.monotonic() + STARTING
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url):
-            return
-        time.sleep(0.1)
-    raise RuntimeError(f"{process.args} does not answer at {url}; it said:\n{said.read_text()[-4000:]}")
+    log = home / "server.log"
+    with started([sys.executable, "-m", *command], log, cwd=folder, env=environment(home)) as program:
+        patiently(lambda: urllib.request.urlopen(url).close(), program, log)
+        yield Server(url, folder, home)
 
 
 def jupyter(app: str, folder: Path) -> contextlib.AbstractContextManager[Server]:
